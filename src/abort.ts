@@ -1,0 +1,50 @@
+/**
+ * A controller that aborts when any of `parents` does, and can be aborted by itself. `unlink` takes its listeners
+ * off again: a signal that outlives many runs must not remember each of them.
+ */
+export function linkedController(...parents: readonly (AbortSignal | undefined)[]): {
+  controller: AbortController
+  unlink: () => void
+} {
+  const controller = new AbortController()
+  const linked: [AbortSignal, () => void][] = []
+  for (const parent of parents) {
+    if (!parent) continue
+    if (parent.aborted) {
+      controller.abort(parent.reason)
+      break
+    }
+    const follow = () => controller.abort(parent.reason)
+    parent.addEventListener('abort', follow, { once: true })
+    linked.push([parent, follow])
+  }
+  return {
+    controller,
+    unlink: () => {
+      for (const [parent, follow] of linked) parent.removeEventListener('abort', follow)
+      linked.length = 0
+    },
+  }
+}
+
+/**
+ * Settles as `promise` does, or rejects with the signal's reason as soon as it aborts, whichever is first.
+ * What `promise` does afterwards is nobody's concern: a late rejection is swallowed.
+ */
+export function untilAborted<T>(promise: PromiseLike<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const stop = () => reject(signal.reason)
+    if (signal.aborted) stop()
+    else signal.addEventListener('abort', stop, { once: true })
+    promise.then(
+      (value) => {
+        signal.removeEventListener('abort', stop)
+        resolve(value)
+      },
+      (error) => {
+        signal.removeEventListener('abort', stop)
+        reject(error)
+      },
+    )
+  })
+}

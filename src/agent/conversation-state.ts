@@ -1,0 +1,90 @@
+import { ConcurrentRunError } from '../errors.ts'
+import { Transcript } from '../transcript/transcript.ts'
+import type { Entry } from '../transcript/entry.ts'
+import type { ConversationStore } from '../transcript/store.ts'
+
+/** A live conversation: its transcript, what of it is stored, and whose turn it is. */
+export class ConversationState {
+  readonly id: string
+  #transcript = new Transcript()
+  readonly #store: ConversationStore | undefined
+  #stored = 0
+  #turn: Promise<void> = Promise.resolve()
+  #runs = 0
+
+  constructor(id: string, store?: ConversationStore) {
+    this.id = id
+    this.#store = store
+  }
+
+  get transcript(): Transcript {
+    return this.#transcript
+  }
+
+  get isRunning(): boolean {
+    return this.#runs > 0
+  }
+
+  /** Adds entries to the transcript without waiting for the store; they are stored with the next `save`. */
+  add(...entries: readonly Entry[]): void {
+    for (const entry of entries) this.#transcript.append(entry)
+  }
+
+  /**
+   * Makes all entries durable. Nothing to wait for without a store.
+   *
+   * @throws ConflictError if another process went on with the conversation.
+   */
+  save(): Promise<void> | undefined {
+    if (!this.#store || this.#stored === this.#transcript.version) return undefined
+    return this.#save(this.#store)
+  }
+
+  /** Brings in what the store has beyond what is known here. */
+  async load(): Promise<void> {
+    if (!this.#store) return
+    const ahead = this.#transcript.version - this.#stored
+    const entries = await this.#store.read(this.id, this.#stored)
+    if (entries.length === 0) return
+    if (ahead === 0) this.add(...entries)
+    // Messages added here before it was loaded come after what is stored.
+    else {
+      const own = this.#transcript.entries.slice(this.#stored)
+      const known = this.#transcript.entries.slice(0, this.#stored)
+      this.#transcript = new Transcript([...known, ...entries, ...own])
+    }
+    this.#stored += entries.length
+  }
+
+  /**
+   * Waits until it is this run's turn and gives back how to end the turn.
+   *
+   * @throws ConcurrentRunError at once, when another run is going on and runs do not queue.
+   */
+  async enter(concurrency: 'queue' | 'reject'): Promise<() => void> {
+    if (concurrency === 'reject' && this.isRunning) throw new ConcurrentRunError(this.id)
+    this.#runs++
+    const before = this.#turn
+    let leave = () => {}
+    this.#turn = new Promise((resolve) => {
+      leave = () => {
+        this.#runs--
+        resolve()
+      }
+    })
+    await before
+    return leave
+  }
+
+  async #save(store: ConversationStore): Promise<void> {
+    const entries = this.#transcript.entries.slice(this.#stored)
+    const from = this.#stored
+    this.#stored += entries.length
+    try {
+      await store.append(this.id, from, entries)
+    } catch (error) {
+      this.#stored = from
+      throw error
+    }
+  }
+}

@@ -1,0 +1,148 @@
+import pLimit from 'p-limit'
+import { linkedController } from '../abort.ts'
+import type { TercetError } from '../errors.ts'
+import type { ToolCall, ToolResult } from '../messages.ts'
+import { toolMessage } from '../messages.ts'
+import { type ExecutionScope, executeToolCall, type ToolOutcome } from '../tools/execute.ts'
+import { type PlannedCall, repeatLevels } from '../transcript/next.ts'
+import { fingerprint } from '../transcript/transcript.ts'
+import type { Run } from './run.ts'
+
+/**
+ * Runs the calls of one step: side by side up to `toolConcurrency`, `serial` tools one after another, an `exclusive` one
+ * alone. Every call gets exactly one result, written down as it finishes and told in the order of the calls.
+ *
+ * @throws FatalToolError from a tool, once the others have stopped.
+ */
+export async function executeTools(run: Run, planned: readonly PlannedCall[]): Promise<void> {
+  const startedAt = run.settings.runtime.now()
+  const { controller, unlink } = linkedController(run.signal)
+  let fatal: TercetError | undefined
+  const limit = pLimit(run.settings.toolConcurrency)
+  const oneByOne = pLimit(1)
+  const exclusive = planned.find(({ call, verdict }) => verdict === 'run' && toolOf(run, call)?.exclusive)
+
+  const work = async (plan: PlannedCall): Promise<void> => {
+    const refusal = refusalOf(plan, exclusive)
+    if (refusal) return finish(run, plan.call, notExecuted(plan.call, refusal))
+    const outcome = await execute(run, plan, controller.signal)
+    if (outcome.fatal && !fatal) {
+      fatal = outcome.fatal
+      controller.abort(outcome.fatal)
+    }
+    await finish(run, plan.call, outcome.result)
+  }
+  try {
+    await settled(
+      planned.map((plan) => {
+        const serial = toolOf(run, plan.call)?.serial === true
+        return serial ? oneByOne(() => limit(() => work(plan))) : limit(() => work(plan))
+      }),
+    )
+  } finally {
+    unlink()
+    run.toolMs += run.settings.runtime.now() - startedAt
+  }
+  const step = run.fold?.steps.at(-1)
+  if (step) {
+    run.emit({ type: 'tool_results', runId: run.runId, stepId: run.stepId, results: step.results })
+    for (const result of step.results) {
+      await run.hook('onMessage', toolMessage({ id: result.callId, toolName: result.toolName }, result.output, result.ok))
+    }
+  }
+  if (fatal) throw fatal
+  await run.paced()
+}
+
+/** Waits for all, then throws the first failure: nothing goes on behind the run's back. */
+async function settled(works: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(works)) if (result.status === 'rejected') throw result.reason
+}
+
+const toolOf = (run: Run, call: ToolCall) => run.settings.registry.get(call.toolName)
+
+interface Refusal {
+  readonly code: string
+  readonly message: string
+}
+
+function refusalOf({ call, verdict, started }: PlannedCall, exclusive: PlannedCall | undefined): Refusal | undefined {
+  if (verdict === 'skip') {
+    return { code: 'not_executed', message: 'Not executed: the run has used all its tool rounds.' }
+  }
+  if (verdict === 'block') {
+    const message =
+      `Not executed: "${call.toolName}" was called with these parameters ${repeatLevels.nudge} times and gave the same ` +
+      'result each time. Use what you have, or try something else.'
+    return { code: 'no_progress', message }
+  }
+  if (exclusive && exclusive.call.id !== call.id) {
+    return { code: 'not_executed', message: `Not executed: "${exclusive.call.toolName}" runs alone. Call it again if you still need it.` }
+  }
+  if (started !== undefined) {
+    return { code: 'outcome_unknown', message: 'Outcome unknown: the call was started and interrupted. Find out before you repeat it.' }
+  }
+  return undefined
+}
+
+async function execute(run: Run, { call }: PlannedCall, signal: AbortSignal): Promise<ToolOutcome> {
+  const stopped = { code: 'not_executed', message: 'Not executed: the run was stopped before this call began.' }
+  if (signal.aborted) return { status: 'failed', result: notExecuted(call, stopped) }
+  const base = { type: 'tool_execution' as const, runId: run.runId, stepId: run.stepId, callId: call.id, toolName: call.toolName }
+  const checked = await run.hook('beforeTool', call)
+  const idempotencyKey = `${run.runId}:${call.id}`
+  await run.append({ type: 'tool_started', runId: run.runId, callId: call.id, idempotencyKey })
+  run.emit({ ...base, status: 'started' })
+  await run.paced()
+  const { registry, runtime, maxToolOutput, graceMs, allowDynamicTools } = run.settings
+  const scope: ExecutionScope = {
+    runtime,
+    signal,
+    runId: run.runId,
+    conversationId: run.conversation.id,
+    context: run.context,
+    idempotencyKey,
+    maxOutput: maxToolOutput,
+    graceMs,
+    allowDynamicTools,
+    secrets: run.secrets,
+    onProgress: (progress) => run.emit({ ...base, status: 'progress', progress }),
+    onDiagnostic: (code, message) => run.diagnose(code, message),
+  }
+  const outcome = signal.aborted
+    ? ({ status: 'failed', result: notExecuted(call, stopped) } as const)
+    : await executeToolCall({ ...checked, id: call.id }, registry, scope)
+  if (outcome.status === 'abandoned') {
+    run.diagnose('tool_abandoned', `The tool "${call.toolName}" ignored its signal and was left behind.`)
+  }
+  const result = run.secrets.scrubber.value(signal.aborted ? outcome.result : await run.hook('afterTool', outcome.result))
+  run.emit({ ...base, status: outcome.status, result })
+  return { ...outcome, result }
+}
+
+/** Writes the result down, with a word to a model that repeats itself. */
+async function finish(run: Run, call: ToolCall, result: ToolResult): Promise<void> {
+  const nudge = nudgeFor(run, call, result)
+  if (nudge) run.diagnose('no_progress', `${call.toolName}: ${nudge}`)
+  await run.append({ type: 'tool_finished', runId: run.runId, result, ...(nudge && { nudge }) })
+}
+
+function nudgeFor(run: Run, call: ToolCall, result: ToolResult): string | undefined {
+  const { fold } = run
+  const key = fingerprint(call)
+  if (!fold?.learned.has(`${key} ${result.output}`) || toolOf(run, call)?.repeatable) return undefined
+  const times = (fold.repeats.get(key) ?? 0) + 1
+  if (times !== repeatLevels.nudge) return undefined
+  return `You have made this call ${times} times with the same result. Repeating it will not help: use what you have, or try something else.`
+}
+
+function notExecuted(call: ToolCall, { code, message }: Refusal): ToolResult {
+  return {
+    callId: call.id,
+    toolName: call.toolName,
+    ok: false,
+    output: message,
+    error: { code, message },
+    durationMs: 0,
+  }
+}

@@ -1,0 +1,224 @@
+import type { LLMClient, ModelParams } from '../client/client.ts'
+import type { ProviderRegistry } from '../client/provider-registry.ts'
+import type { AgentMemory, TokenCounter } from '../memory/memory.ts'
+import {
+  type Check,
+  type Checks,
+  either,
+  filledText,
+  flag,
+  fn,
+  integer,
+  list,
+  number,
+  object,
+  oneOf,
+  optional,
+  positiveMs,
+  text,
+  that,
+} from '../options.ts'
+import type { RetryOptions } from '../resilience/retry.ts'
+import type { Runtime } from '../runtime.ts'
+import type { ToolSet } from '../tools/toolset.ts'
+import type { Schema, Tool } from '../tools/tool.ts'
+import type { ConversationStore } from '../transcript/store.ts'
+import type { Hooks } from './hooks.ts'
+import type { Logger } from './logger.ts'
+
+/** What an agent is. Only `client` is required. */
+export interface AgentOptions<Answer = string> extends RunLimits {
+  /** The model: a client, or `'provider/model'` to be found in `providers`. */
+  client: LLMClient | string
+  /** Where a `client` that is text is looked up. */
+  providers?: ProviderRegistry
+  /** Default `'agent'`. */
+  name?: string
+  description?: string
+  /** The system prompt: text, or a function of the run that gives it. A prompt that changes costs the provider's cache. */
+  instructions?: string | ((context: InstructionsContext) => string | Promise<string>)
+  tools?: readonly (Tool | ToolSet)[]
+  /** The schema of the answer. `run` then gives the validated value instead of text. */
+  output?: Schema<Answer>
+  /** What of the conversation is sent. Default: `SimpleAgentMemory`, to the context window or 8,000 tokens; `null`: all. */
+  memory?: AgentMemory | null
+  /** Keeps conversations. Default: in memory, gone with the agent. */
+  store?: ConversationStore
+  /** How tools are spoken of. Default `'auto'`: the provider's tool calling where the client has it, JSON otherwise. */
+  protocol?: 'auto' | 'native' | 'json'
+  /** Whether the model may, must (in its first reply) or cannot declare a plan. Default `'auto'`: it may. */
+  planning?: 'auto' | 'required' | 'off'
+  /** How often a failed model call is tried again; `false` for never. Default: 3 attempts. Tools are never retried by this. */
+  retry?: RetryOptions | false
+  /** Told to the model for each set of tools. Default true. */
+  describeToolsets?: boolean
+  /** Tools of one reply that run at once. Default 4. */
+  toolConcurrency?: number
+  /** Code points of a tool's output that the model is shown. Default 50,000. */
+  maxToolOutput?: number
+  /** Steps in a row in which every tool fails in the same way, before the run fails. Default 3. */
+  maxConsecutiveToolErrors?: number
+  /** How often in a row a reply that cannot be read is sent back to be repaired. Default 1. */
+  repairAttempts?: number
+  /** The same for an answer that does not fit `output`. Default 2. */
+  outputRepairAttempts?: number
+  /** Milliseconds a stopped tool may take to stop before it is left behind. Default 50. */
+  graceMs?: number
+  /** Tools get `context.registry` and may register others. Default false. */
+  allowDynamicTools?: boolean
+  /** Tokens of a request and its answer. Default: what the client says. */
+  contextWindow?: number
+  /** Tokens of one answer. Default: the provider's. */
+  maxOutputTokens?: number
+  /** Default: one token for every four code points. */
+  countTokens?: TokenCounter
+  /** Sampling settings of every model call. */
+  params?: ModelParams
+  /** Whether replies are streamed when the client can. Default true. */
+  stream?: boolean
+  /** What happens to a run on a conversation that is running. Default `'queue'`: it waits its turn. */
+  concurrency?: 'queue' | 'reject'
+  hooks?: Hooks | readonly Hooks[]
+  logger?: Logger
+  /** Clock, randomness, ids and network. Default: the real ones. */
+  runtime?: Partial<Runtime>
+}
+
+export interface RunLimits {
+  /** Model calls of one run. Default 10. */
+  maxIterations?: number
+  /** Rounds of tool calls of one run. Default: as many as iterations. */
+  maxToolRounds?: number
+  /** Milliseconds of one run. Default 300,000. */
+  timeoutMs?: number
+  /**
+   * At a limit: `throw` an error; `land` with one last model call, without tools, that answers with what there is; or
+   * `stop` and give what was said last. Default `'throw'`. With `land`, the last fifth of the time is kept for landing;
+   * a run that takes longer than `timeoutMs` all the same is stopped.
+   */
+  onLimit?: 'throw' | 'land' | 'stop'
+}
+
+/** What one run may have of its own. Limits and `params` stand in for the agent's. */
+export interface RunOptions extends RunLimits {
+  /** Goes on with this conversation instead of the agent's own. */
+  conversation?: string
+  /** Runs on these messages alone, and keeps nothing. */
+  history?: readonly unknown[]
+  /** Stops the run when it aborts; its reason is kept. */
+  signal?: AbortSignal
+  /** Given to tools, hooks, config functions and instructions as it is; never sent or stored. */
+  context?: unknown
+  params?: ModelParams
+  stream?: boolean
+}
+
+export interface InstructionsContext {
+  readonly runId: string
+  readonly conversationId: string
+  readonly context: unknown
+}
+
+/** For work that takes many steps: 50 model calls within five minutes. `new Agent({ ...autonomous, client })`. */
+export const autonomous = { maxIterations: 50, timeoutMs: 300_000 } as const satisfies RunLimits
+
+const withMethods = (wanted: string, ...names: readonly string[]): Check =>
+  that(wanted, (value) => {
+    if (typeof value !== 'object' || value === null) return false
+    return names.every((name) => typeof Reflect.get(value, name) === 'function')
+  })
+
+const client = that('an LLMClient with provider, model, capabilities and call(), or "provider/model"', (value) => {
+  if (typeof value === 'string') return value.includes('/')
+  if (typeof value !== 'object' || value === null) return false
+  const { provider, model, capabilities, call } = value as Partial<Record<string, unknown>> // read only to be checked
+  const described = typeof capabilities === 'object' && capabilities !== null
+  return typeof provider === 'string' && typeof model === 'string' && described && typeof call === 'function'
+})
+
+const schema = that('a Standard Schema (such as zod) or a JSON Schema object', (value) => {
+  return (typeof value === 'object' && value !== null && !Array.isArray(value)) || typeof value === 'function'
+})
+
+const toolOrSet = that('a Tool or a ToolSet', (value) => {
+  if (typeof value !== 'object' || value === null) return false
+  return 'execute' in value || 'tools' in value
+})
+
+const hooks = object({
+  strict: optional(flag()),
+  beforeModel: optional(fn()),
+  afterModel: optional(fn()),
+  beforeTool: optional(fn()),
+  afterTool: optional(fn()),
+  onMessage: optional(fn()),
+})
+
+const params: Check = object({
+  temperature: optional(number(0)),
+  topP: optional(number(0, 1)),
+  maxOutputTokens: optional(integer(1)),
+  stop: optional(list(text())),
+  seed: optional(integer(Number.MIN_SAFE_INTEGER)),
+  reasoningEffort: optional(filledText()),
+  parallelToolCalls: optional(flag()),
+  extra: optional(object()),
+})
+
+const limitChecks: Checks = {
+  maxIterations: optional(integer(1, 1000)),
+  maxToolRounds: optional(integer(0, 1000)),
+  timeoutMs: optional(positiveMs()),
+  onLimit: optional(oneOf('throw', 'land', 'stop')),
+}
+
+export const agentChecks: Checks = {
+  ...limitChecks,
+  client,
+  providers: optional(withMethods('a ProviderRegistry', 'resolve')),
+  name: optional(filledText()),
+  description: optional(text()),
+  instructions: optional(either(text(), fn())),
+  tools: optional(list(toolOrSet)),
+  output: optional(schema),
+  memory: optional(either(oneOf(null), withMethods('an object with manageHistory()', 'manageHistory'))),
+  store: optional(withMethods('a ConversationStore', 'init', 'append', 'read', 'list', 'delete', 'close')),
+  protocol: optional(oneOf('auto', 'native', 'json')),
+  planning: optional(oneOf('auto', 'required', 'off')),
+  retry: optional(either(oneOf(false), object())),
+  describeToolsets: optional(flag()),
+  toolConcurrency: optional(integer(1, 1000)),
+  maxToolOutput: optional(integer(1)),
+  maxConsecutiveToolErrors: optional(integer(1, 1000)),
+  repairAttempts: optional(integer(0, 100)),
+  outputRepairAttempts: optional(integer(0, 100)),
+  graceMs: optional(number(0, 60_000)),
+  allowDynamicTools: optional(flag()),
+  contextWindow: optional(integer(1)),
+  maxOutputTokens: optional(integer(1)),
+  countTokens: optional(fn()),
+  params: optional(params),
+  stream: optional(flag()),
+  concurrency: optional(oneOf('queue', 'reject')),
+  hooks: optional(either(hooks, list(hooks))),
+  logger: optional(withMethods('a Logger with debug, info, warn and error', 'debug', 'info', 'warn', 'error')),
+  runtime: optional(
+    object({
+      now: optional(fn()),
+      sleep: optional(fn()),
+      random: optional(fn()),
+      id: optional(fn()),
+      fetch: optional(fn()),
+    }),
+  ),
+}
+
+export const runChecks: Checks = {
+  ...limitChecks,
+  conversation: optional(filledText()),
+  history: optional(that('an array of messages', Array.isArray)),
+  signal: optional(withMethods('an AbortSignal', 'addEventListener', 'removeEventListener')),
+  context: optional(that('anything', () => true)),
+  params: optional(params),
+  stream: optional(flag()),
+}

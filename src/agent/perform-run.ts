@@ -1,0 +1,162 @@
+import { linkedController } from '../abort.ts'
+import { AgentClosedError, LLMError, RunAbortedError, RunTimeoutError, type TercetError } from '../errors.ts'
+import type { AgentEvent, RunResult } from '../events.ts'
+import type { JsonValue } from '../json.ts'
+import { noUsage, type UserMessage } from '../messages.ts'
+import type { Outcome } from '../transcript/next.ts'
+import type { ConversationState } from './conversation-state.ts'
+import type { EventQueue } from './event-queue.ts'
+import { runLoop } from './loop.ts'
+import { Run } from './run.ts'
+import { scrubbedError } from './scrubbed-error.ts'
+import type { RunSecrets } from './secrets.ts'
+import type { RunSettings } from './settings.ts'
+
+export interface RunOrder {
+  readonly runId: string
+  readonly input: UserMessage
+  readonly conversation: ConversationState
+  readonly concurrency: 'queue' | 'reject'
+  readonly settings: RunSettings
+  readonly context: unknown
+  readonly secrets: RunSecrets
+  /** Each of them stops the run. */
+  readonly signals: readonly (AbortSignal | undefined)[]
+  readonly queue: EventQueue
+  /** Hears every event, beside the one who iterates. */
+  readonly listen: (event: AgentEvent) => void
+}
+
+type Ended = Outcome | { readonly status: 'aborted'; readonly error: TercetError }
+
+/** Does one run, from `run_start` to `run_end`. Never rejects: whatever happens is in the result. */
+export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>> {
+  const { conversation, queue, runId } = order
+  const { controller, unlink } = linkedController(...order.signals)
+  const { signal } = controller
+  // A run that is ending does not wait for its reader.
+  const unpace = () => queue.unpace()
+  if (signal.aborted) unpace()
+  signal.addEventListener('abort', unpace, { once: true })
+  const tell = (event: AgentEvent) => {
+    queue.push(event)
+    order.listen(event)
+  }
+  const run = new Run({ ...order, signal, tell, paced: () => queue.paced() })
+  const timer = new AbortController()
+
+  run.emit({ type: 'run_start', runId, conversationId: conversation.id })
+  const turn = conversation.enter(order.concurrency)
+  let begun = false
+  let ended: Ended
+  try {
+    await run.wait(turn)
+    startTimer(run, controller, timer.signal)
+    await run.wait(conversation.load())
+    await run.append({ type: 'input', runId, message: order.input })
+    begun = true
+    await run.hook('onMessage', order.input)
+    await run.paced()
+    ended = await runLoop(run)
+  } catch (thrown) {
+    ended = outcomeOf(run, thrown)
+  }
+  timer.abort()
+  if (begun) ended = await close(run, ended)
+
+  const result = resultOf(run, ended)
+  run.emit(endEvent(result))
+  run.release()
+  signal.removeEventListener('abort', unpace)
+  unlink()
+  // Also when it was not waited for: the turn of a run that was stopped in the queue comes, and is given up then.
+  turn.then(
+    (leave) => leave(),
+    () => {},
+  )
+  return result
+}
+
+function startTimer(run: Run, controller: AbortController, stop: AbortSignal): void {
+  const { runtime, timeoutMs } = run.settings
+  runtime.sleep(timeoutMs, stop).then(
+    () => controller.abort(new RunTimeoutError(timeoutMs, run.elapsedMs)),
+    () => {},
+  )
+}
+
+/** What stopped the run, when it was not `next`. */
+function outcomeOf(run: Run, thrown: unknown): Ended {
+  const { signal } = run
+  if (signal.aborted) {
+    const { reason } = signal
+    if (reason instanceof RunTimeoutError) return { status: 'limit', limit: 'time', error: reason }
+    if (reason instanceof AgentClosedError) return { status: 'aborted', error: reason }
+    return { status: 'aborted', error: new RunAbortedError(reason) }
+  }
+  const error = scrubbedError(thrown, run.secrets.scrubber)
+  // A client that stopped by itself for a reason of its own, such as its own deadline.
+  const aborted = error instanceof LLMError && error.kind === 'aborted'
+  return aborted ? { status: 'aborted', error } : { status: 'failed', error }
+}
+
+/** Writes down that the run has ended; open calls are then answered as interrupted. */
+async function close(run: Run, ended: Ended): Promise<Ended> {
+  const error = 'error' in ended ? { code: ended.error.code, message: ended.error.message } : undefined
+  try {
+    await run.append({
+      type: 'run_ended',
+      runId: run.runId,
+      status: ended.status,
+      ...('limit' in ended && { limit: ended.limit }),
+      ...(error && { error }),
+    })
+    return ended
+  } catch (thrown) {
+    // What went wrong first is what the caller needs to know.
+    if (ended.status !== 'done') return ended
+    return { status: 'failed', error: scrubbedError(thrown, run.secrets.scrubber) }
+  }
+}
+
+function resultOf(run: Run, ended: Ended): RunResult<JsonValue> {
+  const { fold } = run
+  const last = fold?.last
+  const text = last?.text ?? ''
+  const landed = ended.status === 'done' ? ended.landed : undefined
+  const limit = ended.status === 'limit' ? ended.limit : landed
+  return {
+    status: ended.status,
+    ...(ended.status === 'done' && { answer: run.answer ?? text }),
+    ...(ended.status !== 'done' && text !== '' && { partial: text }),
+    ...(fold?.plan !== undefined && { plan: fold.plan }),
+    steps: fold?.steps ?? [],
+    usage: fold?.usage ?? noUsage,
+    ...('error' in ended && { error: ended.error }),
+    ...(landed && { landed: true as const }),
+    ...(limit && { limit }),
+    runId: run.runId,
+    conversationId: run.conversation.id,
+    history: run.transcript.history(),
+    timing: {
+      totalMs: run.elapsedMs,
+      modelMs: run.modelMs,
+      toolMs: run.toolMs,
+      ...(run.firstTokenMs !== undefined && { firstTokenMs: run.firstTokenMs }),
+    },
+  }
+}
+
+function endEvent(result: RunResult<JsonValue>): AgentEvent {
+  const { runId, status, limit, usage, answer, partial, error } = result
+  return {
+    type: 'run_end',
+    runId,
+    status,
+    ...(limit && { limit }),
+    usage,
+    ...(answer !== undefined && { answer }),
+    ...(partial !== undefined && { partial }),
+    ...(error && { error: error.toJSON() }),
+  }
+}

@@ -1,0 +1,105 @@
+import type { LLMChunk, LLMResponse } from '../client/client.ts'
+import type { Channel, ReplyReader, ReplyText } from '../protocol/protocol.ts'
+import { PartialOutput } from '../protocol/partial-output.ts'
+import type { ScrubStream } from '../scrubber.ts'
+import type { ReplyEntry } from '../transcript/entry.ts'
+import type { Run } from './run.ts'
+
+/**
+ * Tells one reply as it arrives: decoded, and free of secrets also where one is split over two chunks. When the reply is
+ * whole, what was shown is made to agree with what it turned out to be.
+ */
+export class ReplyDisplay {
+  /** Something of the reply has arrived. */
+  begun = false
+  readonly #run: Run
+  readonly #reader: ReplyReader
+  readonly #shown = new Map<Channel, string>()
+  readonly #scrubbers = new Map<Channel, ScrubStream>()
+  readonly #partial: PartialOutput | undefined
+
+  constructor(run: Run, reader: ReplyReader) {
+    this.#run = run
+    this.#reader = reader
+    this.#partial = run.settings.output ? new PartialOutput() : undefined
+  }
+
+  /** True if something was told. */
+  push(chunk: LLMChunk): boolean {
+    this.#begin()
+    const texts = this.#reader.push(chunk)
+    for (const text of texts) this.#show(text)
+    return texts.length > 0
+  }
+
+  /** The reply is whole and is `entry`. */
+  end(response: LLMResponse, entry: ReplyEntry): void {
+    if (!this.begun) return
+    for (const text of this.#reader.end(response)) this.#show(text)
+    this.#agree('answer', entry.kind === 'final' || entry.kind === 'refused' ? entry.text : '')
+    this.#agree('thought', entry.kind === 'step' ? entry.text : '')
+    this.#agree('plan', entry.plan ?? '')
+    this.#end()
+  }
+
+  /** The reply was cut off: what was shown of it stands. Gives that text. */
+  cut(): string {
+    if (this.begun) this.#end()
+    return this.#shown.get('answer') || this.#shown.get('thought') || ''
+  }
+
+  #begin(): void {
+    if (this.begun) return
+    this.begun = true
+    this.#run.emit({ type: 'stream_start', runId: this.#run.runId, stepId: this.#run.stepId })
+  }
+
+  #end(): void {
+    for (const channel of this.#scrubbers.keys()) this.#flush(channel)
+    this.#run.emit({ type: 'stream_end', runId: this.#run.runId, stepId: this.#run.stepId })
+  }
+
+  /** Shows `text` on a channel on which something else, or nothing, was shown. */
+  #agree(channel: Channel, text: string): void {
+    const shown = this.#shown.get(channel) ?? ''
+    if (shown === text) return
+    if (shown !== '') this.#show({ type: 'retracted', channel })
+    if (text !== '') this.#show({ type: 'token', channel, text })
+  }
+
+  #show(shown: ReplyText): void {
+    const { channel } = shown
+    if (shown.type === 'retracted') {
+      this.#shown.delete(channel)
+      this.#scrubbers.delete(channel)
+      this.#run.emit({ type: 'retracted', runId: this.#run.runId, stepId: this.#run.stepId, channel })
+      return
+    }
+    this.#shown.set(channel, (this.#shown.get(channel) ?? '') + shown.text)
+    const { scrubber } = this.#run.secrets
+    if (scrubber.isEmpty) return this.#token(channel, shown.text)
+    const stream = this.#scrubbers.get(channel) ?? scrubber.stream()
+    this.#scrubbers.set(channel, stream)
+    this.#token(channel, stream.push(shown.text))
+  }
+
+  #flush(channel: Channel): void {
+    const rest = this.#scrubbers.get(channel)?.end()
+    if (rest) this.#token(channel, rest)
+  }
+
+  #token(channel: Channel, text: string): void {
+    if (text === '') return
+    const run = this.#run
+    run.firstTokenMs ??= run.elapsedMs
+    const partial = channel === 'answer' ? this.#partial?.push(text) : undefined
+    run.emit({
+      type: 'token',
+      runId: run.runId,
+      stepId: run.stepId,
+      channel,
+      text,
+      ...(partial !== undefined && { partial }),
+    })
+  }
+}

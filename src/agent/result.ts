@@ -1,0 +1,26 @@
+import { RunAbortedError, type TercetError } from '../errors.ts'
+import type { RunResult } from '../events.ts'
+
+/**
+ * The answer of a run, or its error thrown, with the result attached. A run that was stopped at a limit has with
+ * `onLimit: 'stop'` whatever was said last as its answer.
+ */
+export function unwrap<Answer>(result: RunResult<Answer>, onLimit: 'throw' | 'land' | 'stop'): Answer {
+  const { status, answer, partial, error } = result
+  if (status === 'done') return answer as Answer // a run that is done has one
+  // Text that was said last stands in for an answer, as the caller asked.
+  if (status === 'limit' && onLimit === 'stop') return (partial ?? '') as Answer
+  throw withResult(error ?? new RunAbortedError(undefined), result)
+}
+
+const results = new WeakMap<object, RunResult<unknown>>()
+
+/** What a run had done when it ended with this error: steps, usage, partial text, history. */
+export function resultOf(error: unknown): RunResult<unknown> | undefined {
+  return typeof error === 'object' && error !== null ? results.get(error) : undefined
+}
+
+function withResult(error: TercetError, result: RunResult<unknown>): TercetError {
+  results.set(error, result)
+  return error
+}

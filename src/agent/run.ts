@@ -1,0 +1,147 @@
+import type { AgentEvent, DiagnosticCode } from '../events.ts'
+import type { JsonValue, } from '../json.ts'
+import type { Entry } from '../transcript/entry.ts'
+import type { Policy } from '../transcript/next.ts'
+import type { RunFold, Transcript } from '../transcript/transcript.ts'
+import type { ConversationState } from './conversation-state.ts'
+import { applyHooks, type HookInfo, type Hooks } from './hooks.ts'
+import type { RunSecrets } from './secrets.ts'
+import type { RunSettings } from './settings.ts'
+
+export interface RunParts {
+  readonly runId: string
+  readonly conversation: ConversationState
+  readonly settings: RunSettings
+  readonly context: unknown
+  readonly signal: AbortSignal
+  readonly secrets: RunSecrets
+  /** Takes every event; gives a promise when the reader has to be waited for. */
+  readonly tell: (event: AgentEvent) => void
+  readonly paced: () => Promise<void> | undefined
+}
+
+/** One run under way: what the stages of an iteration share. */
+export class Run {
+  readonly runId: string
+  readonly conversation: ConversationState
+  readonly settings: RunSettings
+  readonly context: unknown
+  readonly signal: AbortSignal
+  readonly secrets: RunSecrets
+  /** Waits until the reader of the events wants more. */
+  readonly paced: () => Promise<void> | undefined
+  readonly startedAt: number
+  stepId: string
+  /** The validated value of a structured answer. */
+  answer: JsonValue | undefined
+  modelMs = 0
+  toolMs = 0
+  firstTokenMs: number | undefined
+
+  readonly #tell: (event: AgentEvent) => void
+  readonly #stops = new Set<(reason: unknown) => void>()
+  readonly #stop = () => {
+    for (const stop of this.#stops) stop(this.signal.reason)
+    this.#stops.clear()
+  }
+
+  constructor(parts: RunParts) {
+    this.runId = parts.runId
+    this.conversation = parts.conversation
+    this.settings = parts.settings
+    this.context = parts.context
+    this.signal = parts.signal
+    this.secrets = parts.secrets
+    this.paced = parts.paced
+    this.#tell = parts.tell
+    this.stepId = parts.runId
+    this.startedAt = parts.settings.runtime.now()
+    this.signal.addEventListener('abort', this.#stop, { once: true })
+  }
+
+  get transcript(): Transcript {
+    return this.conversation.transcript
+  }
+
+  get fold(): RunFold | undefined {
+    const { run } = this.transcript
+    return run?.runId === this.runId ? run : undefined
+  }
+
+  get elapsedMs(): number {
+    return this.settings.runtime.now() - this.startedAt
+  }
+
+  policy(): Policy {
+    const { policy, timeoutMs, registry } = this.settings
+    return {
+      ...policy,
+      // A fifth of the time is kept for the last answer.
+      late: this.elapsedMs >= timeoutMs * 0.8,
+      repeatable: (toolName) => registry.get(toolName)?.repeatable === true,
+    }
+  }
+
+  emit(event: AgentEvent): void {
+    this.#tell(event)
+  }
+
+  diagnose(code: DiagnosticCode, message: string): void {
+    this.emit({
+      type: 'diagnostic',
+      runId: this.runId,
+      stepId: this.stepId,
+      code,
+      message: this.secrets.scrubber.text(message),
+    })
+  }
+
+  /** Writes down what happened, free of secrets, and waits until it is durable. */
+  async append(...entries: readonly Entry[]): Promise<void> {
+    const { scrubber } = this.secrets
+    this.conversation.add(...(scrubber.isEmpty ? entries : scrubber.value(entries)))
+    const saved = this.conversation.save()
+    if (saved) await saved
+  }
+
+  /** Settles as `promise` does, or rejects with the reason as soon as the run is stopped. */
+  wait<T>(promise: PromiseLike<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.signal.aborted) reject(this.signal.reason)
+      this.#stops.add(reject)
+      promise.then(
+        (value) => {
+          this.#stops.delete(reject)
+          resolve(value)
+        },
+        (error) => {
+          this.#stops.delete(reject)
+          reject(error)
+        },
+      )
+    })
+  }
+
+  /** Passes `value` through the hooks of a stage; nothing to wait for without hooks. */
+  async hook<T>(stage: Exclude<keyof Hooks, 'strict'>, value: T): Promise<T> {
+    const { hooks } = this.settings
+    if (hooks.length === 0) return value
+    const passed = applyHooks(hooks, stage, value, this.#hookInfo, (message) => this.diagnose('hook_failed', message))
+    return this.wait(passed)
+  }
+
+  /** Takes its listener off the signal. */
+  release(): void {
+    this.signal.removeEventListener('abort', this.#stop)
+    this.#stops.clear()
+  }
+
+  get #hookInfo(): HookInfo {
+    return {
+      runId: this.runId,
+      conversationId: this.conversation.id,
+      context: this.context,
+      signal: this.signal,
+    }
+  }
+}

@@ -1,0 +1,120 @@
+import type { ErrorInfo, LLMErrorKind } from '../errors.ts'
+import type { JsonSchema, JsonValue } from '../json.ts'
+import type { Message, Reasoning, ToolCall, Usage } from '../messages.ts'
+
+/** The one seam to models. Any object with these members is a client; nothing asks for a class. */
+export interface LLMClient {
+  readonly provider: string
+  readonly model: string
+  readonly capabilities: Capabilities
+  /**
+   * One model call, as one answer.
+   *
+   * @throws LLMError. When `options.signal` aborts: at once, with the signal's own reason or an `LLMError` of kind `aborted`.
+   */
+  call(request: LLMRequest, options?: CallOptions): Promise<LLMResponse>
+  /**
+   * The same call as it arrives: zero or more parts, then exactly one `end` that holds the whole response. Nothing is
+   * sent before the first pull; leaving the iterator cancels the request. A client without it is called, not streamed.
+   */
+  stream?(request: LLMRequest, options?: CallOptions): AsyncIterable<LLMChunk>
+  /** Frees what the client holds. */
+  close?(): Promise<void>
+}
+
+export interface Capabilities {
+  /** The provider's own tool calling. Without it, the JSON protocol is spoken. */
+  readonly tools: boolean
+  readonly streaming: boolean
+  /** `responseFormat` is honoured. */
+  readonly structuredOutput: boolean
+  readonly images: boolean
+  /** Tokens of a whole request and its answer. */
+  readonly contextWindow?: number
+  readonly maxOutputTokens?: number
+}
+
+/** One request, as every provider understands it. Immutable: a client may keep what it derived from its parts. */
+export interface LLMRequest {
+  readonly system?: string
+  readonly messages: readonly Message[]
+  readonly tools?: readonly ToolDefinition[]
+  readonly toolChoice?: ToolChoice
+  readonly responseFormat?: { readonly type: 'json'; readonly schema: JsonSchema; readonly name?: string }
+  readonly params?: ModelParams
+}
+
+export type ToolChoice = 'auto' | 'none' | 'required' | { readonly toolName: string }
+
+/** All that a model learns of a tool. */
+export interface ToolDefinition {
+  readonly name: string
+  readonly description: string
+  readonly parameters: JsonSchema
+}
+
+/** Sampling settings. What is absent is not sent. */
+export interface ModelParams {
+  readonly temperature?: number
+  readonly topP?: number
+  /** Tokens the answer may have at most. */
+  readonly maxOutputTokens?: number
+  readonly stop?: readonly string[]
+  readonly seed?: number
+  readonly reasoningEffort?: string
+  readonly parallelToolCalls?: boolean
+  /** Sent as they are beside ours, under the provider's own names. */
+  readonly extra?: { readonly [name: string]: JsonValue }
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal
+  /** The same for every attempt of one call. */
+  readonly idempotencyKey?: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** Hears what a middleware did on the way to the answer. Must not throw. */
+  readonly notify?: (notice: ClientNotice) => void
+}
+
+/** What a client middleware did, told while it happens. */
+export interface ClientNotice {
+  readonly type: 'retry'
+  /** The attempt that failed; the first is 1. */
+  readonly attempt: number
+  readonly delayMs: number
+  readonly error: ErrorInfo & { readonly kind: LLMErrorKind }
+}
+
+export interface LLMResponse {
+  readonly text: string
+  readonly toolCalls: readonly ToolCall[]
+  readonly reasoning?: readonly Reasoning[]
+  readonly stopReason: StopReason
+  readonly usage?: Usage
+  readonly requestId?: string
+  /** The provider's own answer, for debugging; never stored or sent. */
+  readonly raw?: unknown
+}
+
+/** Why the model stopped. `length`: its answer was cut, so its calls are never executed. */
+export type StopReason = 'stop' | 'tool_calls' | 'length' | 'refusal' | 'content_filter' | 'error' | 'unknown'
+
+export type LLMChunk =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'reasoning'; readonly text: string }
+  | {
+      readonly type: 'tool_call'
+      readonly index: number
+      readonly id?: string
+      readonly toolName?: string
+      readonly parametersText?: string
+    }
+  | { readonly type: 'end'; readonly response: LLMResponse }
+
+/** Turns a client into one that does more: retries, fails over, counts. */
+export type ClientMiddleware = (next: LLMClient) => LLMClient
+
+/** Puts `middlewares` around `client`; the first is the outermost: `wrapClient(client, retry(), timeout())`. */
+export function wrapClient(client: LLMClient, ...middlewares: readonly ClientMiddleware[]): LLMClient {
+  return middlewares.reduceRight((inner, middleware) => middleware(inner), client)
+}

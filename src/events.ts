@@ -1,0 +1,218 @@
+import type { ErrorInfo, LLMErrorKind, SerializedError, TercetError } from './errors.ts'
+import type { JsonValue } from './json.ts'
+import type { Message, ToolCall, ToolResult, Usage } from './messages.ts'
+import type { Channel } from './protocol/protocol.ts'
+
+/**
+ * What a run tells while it happens. Facts, in order, as JSON; nobody changes a run by changing an event.
+ *
+ * run_start ( retry* [stream_start (token | retracted)* stream_end] usage?
+ *             plan? ( step tool_execution* tool_results | final_response )? )* run_end
+ *
+ * A `diagnostic` may stand anywhere between `run_start` and `run_end`.
+ */
+export type AgentEvent =
+  | AgentRunStart
+  | AgentStreamStart
+  | AgentToken
+  | AgentRetracted
+  | AgentStreamEnd
+  | AgentUsageEvent
+  | AgentPlanEvent
+  | AgentStepEvent
+  | AgentToolExecutionEvent
+  | AgentToolResultsEvent
+  | AgentFinalResponseEvent
+  | AgentRetryEvent
+  | AgentDiagnosticEvent
+  | AgentRunEnd
+
+export const eventTypes = [
+  'run_start',
+  'stream_start',
+  'token',
+  'retracted',
+  'stream_end',
+  'usage',
+  'plan',
+  'step',
+  'tool_execution',
+  'tool_results',
+  'final_response',
+  'retry',
+  'diagnostic',
+  'run_end',
+] as const satisfies readonly AgentEvent['type'][]
+
+interface RunEvent {
+  readonly runId: string
+}
+
+interface StepEvent extends RunEvent {
+  /** The same for all events of one iteration. */
+  readonly stepId: string
+}
+
+export interface AgentRunStart extends RunEvent {
+  readonly type: 'run_start'
+  readonly conversationId: string
+}
+
+export interface AgentStreamStart extends StepEvent {
+  readonly type: 'stream_start'
+}
+
+/** Decoded text as it arrives: the answer itself, never a protocol's envelope. */
+export interface AgentToken extends StepEvent {
+  readonly type: 'token'
+  readonly channel: Channel
+  readonly text: string
+  /** With `output`: the answer's value as far as it is known, now and then. */
+  readonly partial?: JsonValue
+}
+
+/** All text of this channel in this iteration is withdrawn: an answer turned out to be the thought beside a tool call. */
+export interface AgentRetracted extends StepEvent {
+  readonly type: 'retracted'
+  readonly channel: Channel
+}
+
+export interface AgentStreamEnd extends StepEvent {
+  readonly type: 'stream_end'
+}
+
+/** One per model call, also when it was cut off. */
+export interface AgentUsageEvent extends StepEvent {
+  readonly type: 'usage'
+  readonly usage: Usage
+  /** The provider reported nothing: the numbers are our own estimate. */
+  readonly estimated: boolean
+  readonly provider: string
+  readonly model: string
+}
+
+export interface AgentPlanEvent extends StepEvent {
+  readonly type: 'plan'
+  readonly plan: string
+}
+
+export interface AgentStepEvent extends StepEvent {
+  readonly type: 'step'
+  readonly thought?: string
+  readonly toolCalls: readonly ToolCall[]
+}
+
+export type AgentToolExecutionEvent = StepEvent & {
+  readonly type: 'tool_execution'
+  readonly callId: string
+  readonly toolName: string
+} & (
+    | { readonly status: 'started' }
+    | { readonly status: 'progress'; readonly progress: JsonValue }
+    /** `abandoned`: the tool ignored its signal for `graceMs` and was left behind. */
+    | { readonly status: 'completed' | 'failed' | 'abandoned'; readonly result: ToolResult }
+  )
+
+/** The results of one step, in the order of its calls. */
+export interface AgentToolResultsEvent extends StepEvent {
+  readonly type: 'tool_results'
+  readonly results: readonly ToolResult[]
+}
+
+export interface AgentFinalResponseEvent extends StepEvent {
+  readonly type: 'final_response'
+  /** Text, or the value that fits `output`. */
+  readonly answer: JsonValue
+}
+
+/** A model call failed and is tried again. */
+export interface AgentRetryEvent extends StepEvent {
+  readonly type: 'retry'
+  /** The attempt that failed; the first is 1. */
+  readonly attempt: number
+  readonly delayMs: number
+  readonly error: ErrorInfo & { readonly kind: LLMErrorKind }
+}
+
+/** Something a developer wants to know that did not stop the run. */
+export interface AgentDiagnosticEvent extends RunEvent {
+  readonly type: 'diagnostic'
+  readonly code: DiagnosticCode
+  readonly message: string
+  readonly stepId?: string
+}
+
+export type DiagnosticCode =
+  | 'hidden_parameter_rejected'
+  | 'unknown_parameter_dropped'
+  | 'history_repaired'
+  | 'context_overflow'
+  | 'memory_failed'
+  | 'hook_failed'
+  | 'listener_failed'
+  | 'no_progress'
+  | 'tool_abandoned'
+  | 'repair'
+  | 'landing'
+
+/** The last event of every run. */
+export interface AgentRunEnd extends RunEvent {
+  readonly type: 'run_end'
+  readonly status: RunStatus
+  readonly limit?: RunLimit
+  readonly usage: Usage
+  readonly answer?: JsonValue
+  readonly partial?: string
+  readonly error?: SerializedError
+}
+
+/** `limit`, `suspended` and `aborted` runs can be gone on with; `refused` is the model's own decision. */
+export type RunStatus = 'done' | 'limit' | 'suspended' | 'aborted' | 'refused' | 'failed'
+
+export type RunLimit = 'iterations' | 'tool_rounds' | 'time' | 'budget' | 'progress'
+
+/** Everything a run came to. Nothing that was finished is missing, however the run ended. */
+export interface RunResult<Answer = string> {
+  readonly status: RunStatus
+  readonly answer?: Answer
+  /** Text of an answer that was cut off, or the last thing the model said before a limit. */
+  readonly partial?: string
+  readonly plan?: string
+  readonly steps: readonly Step[]
+  readonly usage: Usage
+  readonly error?: TercetError
+  /** The answer was given because a limit asked for it (`onLimit: 'land'`). */
+  readonly landed?: true
+  readonly limit?: RunLimit
+  readonly runId: string
+  readonly conversationId: string
+  /** The conversation up to here. */
+  readonly history: readonly Message[]
+  readonly timing: RunTiming
+}
+
+/** Milliseconds. */
+export interface RunTiming {
+  readonly totalMs: number
+  readonly modelMs: number
+  readonly toolMs: number
+  /** From the start of the run to the first text shown. */
+  readonly firstTokenMs?: number
+}
+
+/** One iteration that called tools. */
+export interface Step {
+  readonly stepId: string
+  readonly thought?: string
+  readonly toolCalls: readonly ToolCall[]
+  /** In the order of the calls. */
+  readonly results: readonly ToolResult[]
+}
+
+/** True if `event` is of that type. For filters: `events.filter((event) => isEvent(event, 'token'))`. */
+export function isEvent<Type extends AgentEvent['type']>(
+  event: AgentEvent,
+  type: Type,
+): event is Extract<AgentEvent, { type: Type }> {
+  return event.type === type
+}

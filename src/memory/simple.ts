@@ -1,0 +1,52 @@
+import type { Message } from '../messages.ts'
+import { checkOptions, integer, optional } from '../options.ts'
+import { cutLongest } from './cut.ts'
+import { dropOldest } from './exchanges.ts'
+import type { AgentMemory, MemoryContext, TokenCounter } from './memory.ts'
+import { TokenCounts } from './tokens.ts'
+
+export interface SimpleAgentMemoryOptions {
+  /** Tokens of history that are sent at most, at least 1. Default: what the context window leaves; 8,000 if it is unknown. */
+  readonly maxHistoryTokens?: number
+  /** Messages at the end that are sent in any case, at least 1; an exchange counts with all its messages. Default 2. */
+  readonly minMessages?: number
+}
+
+/**
+ * Forgets the oldest first. A history above the limit loses its oldest messages, an exchange always as a whole; system
+ * messages, the last user message and the exchange the model is in stay. If what stays is still too long, its longest
+ * texts lose their beginning, shown by `...`; only calls, images and files can keep it above the limit.
+ */
+export class SimpleAgentMemory implements AgentMemory {
+  readonly #maxHistoryTokens: number | undefined
+  readonly #minMessages: number
+  readonly #counts = new WeakMap<TokenCounter, TokenCounts>()
+
+  /** @throws ConfigurationError */
+  constructor(options: SimpleAgentMemoryOptions = {}) {
+    checkOptions('SimpleAgentMemory', options, {
+      maxHistoryTokens: optional(integer(1)),
+      minMessages: optional(integer(1)),
+    })
+    const { maxHistoryTokens, minMessages = 2 } = options
+    this.#maxHistoryTokens = maxHistoryTokens
+    this.#minMessages = minMessages
+  }
+
+  manageHistory(history: readonly Message[], context: MemoryContext): readonly Message[] {
+    const limit = this.#maxHistoryTokens ?? context.budgetTokens ?? 8_000
+    const counts = this.#countsBy(context.countTokens)
+    const newest = dropOldest(history, counts, { limit, keepNewest: this.#minMessages })
+    const cut = cutLongest(newest, counts, { limit, keep: 'end', mayCut: () => true })
+    // So tight that not even the beginnings of all fit: the minimum gives way.
+    return dropOldest(cut, counts, { limit, keepNewest: 1 })
+  }
+
+  #countsBy(countTokens: TokenCounter): TokenCounts {
+    const known = this.#counts.get(countTokens)
+    if (known) return known
+    const counts = new TokenCounts(countTokens)
+    this.#counts.set(countTokens, counts)
+    return counts
+  }
+}

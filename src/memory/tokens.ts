@@ -1,0 +1,148 @@
+import type { ToolDefinition } from '../client/client.ts'
+import type { Content, ContentPart, Message, Reasoning } from '../messages.ts'
+import type { TokenCounter } from './memory.ts'
+
+/** Tokens of a text, roughly: a quarter of its code points, rounded up. */
+export function estimateTokens(text: string): number {
+  return Math.ceil(codePointsOf(text) / 4)
+}
+
+/**
+ * Tokens of one message: its text, the names and parameters of its calls as JSON, its plan, and reasoning that is sent
+ * back to its provider. An image or a file counts 1,000, whatever its size. Every piece is counted by itself.
+ */
+export function messageTokens(message: Message, countTokens: TokenCounter): number {
+  switch (message.role) {
+    case 'system':
+    case 'tool':
+      return countTokens(message.content)
+    case 'user':
+      return contentTokens(message.content, countTokens)
+    case 'assistant': {
+      const { content, plan, toolCalls = [], reasoning = [] } = message
+      let tokens = countTokens(content)
+      if (plan !== undefined) tokens += countTokens(plan)
+      for (const call of toolCalls) {
+        tokens += countTokens(call.toolName) + jsonTokens(call.parameters, countTokens)
+      }
+      for (const part of reasoning) tokens += reasoningTokens(part, countTokens)
+      return tokens
+    }
+  }
+}
+
+/**
+ * Counts texts, messages and tools, each message and tool once: they are immutable, so what was counted is remembered as
+ * long as they live. A counter that throws, or gives anything but a number from 0 up, is replaced by the estimate for
+ * that text.
+ */
+export class TokenCounts {
+  readonly #counter: TokenCounter
+  readonly #known = new WeakMap<Message | ToolDefinition, number>()
+
+  /** Default: `estimateTokens`. */
+  constructor(counter: TokenCounter = estimateTokens) {
+    this.#counter = counter
+  }
+
+  /** Tokens of a text; an empty one has none. A function by itself: it may be passed on. */
+  readonly text: TokenCounter = (text) => {
+    if (text === '') return 0
+    try {
+      const tokens: unknown = this.#counter(text)
+      if (typeof tokens === 'number' && tokens >= 0 && tokens < Number.POSITIVE_INFINITY) return tokens
+    } catch {
+      // A wrong count is better than no answer.
+    }
+    return estimateTokens(text)
+  }
+
+  message(message: Message): number {
+    return this.#once(message, () => messageTokens(message, this.text))
+  }
+
+  messages(messages: readonly Message[]): number {
+    let tokens = 0
+    for (const message of messages) tokens += this.message(message)
+    return tokens
+  }
+
+  /** Tokens of what the model learns of its tools: names, descriptions and parameter schemas. */
+  tools(definitions: readonly ToolDefinition[]): number {
+    let tokens = 0
+    for (const definition of definitions) {
+      tokens += this.#once(definition, () => {
+        const { name, description, parameters } = definition
+        return this.text(name) + this.text(description) + jsonTokens(parameters, this.text)
+      })
+    }
+    return tokens
+  }
+
+  #once(key: Message | ToolDefinition, count: () => number): number {
+    const known = this.#known.get(key)
+    if (known !== undefined) return known
+    const tokens = count()
+    this.#known.set(key, tokens)
+    return tokens
+  }
+}
+
+const attachmentTokens = 1_000
+
+function contentTokens(content: Content, countTokens: TokenCounter): number {
+  if (typeof content === 'string') return countTokens(content)
+  return content.reduce((tokens, part) => tokens + partTokens(part, countTokens), 0)
+}
+
+function partTokens(part: ContentPart, countTokens: TokenCounter): number {
+  return part.type === 'text' ? countTokens(part.text) : attachmentTokens
+}
+
+function reasoningTokens({ opaque, text }: Reasoning, countTokens: TokenCounter): number {
+  if (opaque === undefined) return 0
+  return text === undefined ? jsonTokens(opaque, countTokens) : countTokens(text)
+}
+
+function jsonTokens(value: unknown, countTokens: TokenCounter): number {
+  try {
+    return countTokens(JSON.stringify(value) ?? '')
+  } catch {
+    // Circular, or nested deeper than the stack: whoever sends it will say so.
+    return attachmentTokens
+  }
+}
+
+/** Code points of a text, without making an array of them. Half of a surrogate pair counts as one. */
+export function codePointsOf(text: string): number {
+  let count = text.length
+  for (let at = 1; at < text.length; at++) {
+    if (isLow(text.charCodeAt(at)) && isHigh(text.charCodeAt(at - 1))) {
+      count--
+      at++
+    }
+  }
+  return count
+}
+
+/** The first `count` code points. */
+export function firstCodePoints(text: string, count: number): string {
+  let end = 0
+  for (let taken = 0; taken < count && end < text.length; taken++) {
+    end += isHigh(text.charCodeAt(end)) && isLow(text.charCodeAt(end + 1)) ? 2 : 1
+  }
+  return text.slice(0, end)
+}
+
+/** The last `count` code points. */
+export function lastCodePoints(text: string, count: number): string {
+  let start = text.length
+  for (let taken = 0; taken < count && start > 0; taken++) {
+    start -= isLow(text.charCodeAt(start - 1)) && isHigh(text.charCodeAt(start - 2)) ? 2 : 1
+  }
+  return text.slice(start)
+}
+
+const isHigh = (unit: number) => unit >= 0xd800 && unit <= 0xdbff
+
+const isLow = (unit: number) => unit >= 0xdc00 && unit <= 0xdfff

@@ -1,0 +1,225 @@
+import { untilAborted } from '../abort.ts'
+import { messageOf, shown } from '../errors.ts'
+import { type Message, parseMessage } from '../messages.ts'
+import { cutLongest } from './cut.ts'
+import { currentExchange, dropOldest } from './exchanges.ts'
+import type { AgentMemory } from './memory.ts'
+import { repairHistory } from './repair.ts'
+import type { TokenCounts } from './tokens.ts'
+
+export interface ViewInput {
+  /** The whole conversation, oldest first. Neither it nor a message of it is changed. */
+  readonly history: readonly Message[]
+  /** `null`: everything is sent, as far as the context window allows. */
+  readonly memory: AgentMemory | null
+  readonly counts: TokenCounts
+  /** Tokens of what is sent beside the messages: system text and tools. */
+  readonly overheadTokens: number
+  /** Tokens of request and answer together. Unknown: nothing is held to a budget. */
+  readonly contextWindow?: number
+  /** Tokens kept free for the answer. Default: a quarter of the window, at most 4,096. */
+  readonly maxOutputTokens?: number
+  /** The part of the window that is left alone, because token counts are estimates. Default 0.1. */
+  readonly safetyMargin?: number
+  readonly conversationId: string
+  readonly signal: AbortSignal
+}
+
+/** The messages of one request. */
+export interface View {
+  /** The array that was given, if it can be sent as it is. */
+  readonly messages: readonly Message[]
+  readonly tokens: number
+  /** What `tokens` may be: ⌊window · (1 − margin)⌋ − overhead − output, never below 0. */
+  readonly budgetTokens?: number
+  readonly diagnostics: readonly ViewDiagnostic[]
+}
+
+export interface ViewDiagnostic {
+  readonly code: 'history_repaired' | 'context_overflow' | 'memory_failed'
+  readonly message: string
+}
+
+/**
+ * What of a conversation is sent: a history that providers accept, as its memory chose it, within the context window.
+ *
+ * The memory has its say first. What it tears apart is dropped as a whole, and what it must not forget is put back: the
+ * last user message and the exchange the model is in. If the rest is too long for the window, the oldest goes, then tool
+ * results are cut, then other texts, the last user message last; if it still does not fit, a diagnostic says so.
+ *
+ * Keeps the order, and given a memory that does too, the view of a view is itself. A memory that fails costs a
+ * diagnostic, not the run.
+ *
+ * @throws The signal's reason, when it aborts while the memory works.
+ */
+export async function view(input: ViewInput): Promise<View> {
+  const { counts, memory, contextWindow } = input
+  const diagnostics: ViewDiagnostic[] = []
+  const budgetTokens = contextWindow === undefined ? undefined : budgetOf(contextWindow, input)
+  const repaired = repairHistory(input.history)
+  if (repaired.repairs.length > 0) diagnostics.push(repairDiagnostic('The history', repaired.repairs))
+  const history = repaired.messages
+
+  const managed = memory ? await managedHistory(memory, history, input, budgetTokens, diagnostics) : history
+  const chosen = managed === history ? history : withEssentials(managed, history, diagnostics)
+  const fitting =
+    budgetTokens === undefined ? chosen : dropOldest(chosen, counts, { limit: budgetTokens, keepNewest: 0 })
+  const opened = withOpening(fitting, history)
+  const messages = budgetTokens === undefined ? opened : cutToFit(opened, counts, budgetTokens)
+
+  const tokens = counts.messages(messages)
+  if (budgetTokens === undefined) return { messages, tokens, diagnostics }
+  if (tokens > budgetTokens) {
+    diagnostics.push({
+      code: 'context_overflow',
+      message:
+        `The least that can be sent is about ${tokens} tokens, and ${budgetTokens} of the context window of ` +
+        `${contextWindow} are left for it, besides ${input.overheadTokens} of instructions and tools. Shorten them or ` +
+        'the last message, or use a model with a larger window.',
+    })
+  }
+  return { messages, tokens, budgetTokens, diagnostics }
+}
+
+function budgetOf(contextWindow: number, input: ViewInput): number {
+  const { overheadTokens, safetyMargin = 0.1 } = input
+  const { maxOutputTokens = Math.min(4_096, Math.floor(contextWindow / 4)) } = input
+  return Math.max(0, Math.floor(contextWindow * (1 - safetyMargin)) - overheadTokens - maxOutputTokens)
+}
+
+function repairDiagnostic(what: string, repairs: readonly string[]): ViewDiagnostic {
+  const more = repairs.length > 3 ? ` And ${repairs.length - 3} more.` : ''
+  return {
+    code: 'history_repaired',
+    message: `${what} was repaired. ${repairs.slice(0, 3).join(' ')}${more}`,
+  }
+}
+
+/** What the memory makes of the history; the history itself, if the memory fails. */
+async function managedHistory(
+  memory: AgentMemory,
+  history: readonly Message[],
+  { counts, conversationId, signal }: ViewInput,
+  budgetTokens: number | undefined,
+  diagnostics: ViewDiagnostic[],
+): Promise<readonly Message[]> {
+  const context = {
+    countTokens: counts.text,
+    conversationId,
+    signal,
+    ...(budgetTokens !== undefined && { budgetTokens }),
+  }
+  try {
+    // A copy of its own: a memory that shifts and splices harms nobody. Within an async function, so that what it throws
+    // at once is a rejection too.
+    const managing = (async () => memory.manageHistory([...history], context))()
+    const managed = await untilAborted(managing, signal)
+    return checkedMessages(managed, history)
+  } catch (error) {
+    signal.throwIfAborted()
+    diagnostics.push({
+      code: 'memory_failed',
+      message: `The memory failed, so the history is sent without it: ${messageOf(error)}`,
+    })
+    return history
+  }
+}
+
+/** The history itself if all of it came back. Messages of the memory's own making are checked. */
+function checkedMessages(managed: unknown, history: readonly Message[]): readonly Message[] {
+  if (!Array.isArray(managed))
+    throw new TypeError(`manageHistory must return messages, got ${shown(managed)}.`)
+  const isAll =
+    managed.length === history.length && history.every((message, index) => message === managed[index])
+  if (isAll) return history
+  const known = new Set<unknown>(history)
+  return Array.from(
+    managed as unknown[],
+    (message, index) =>
+      known.has(message) ? (message as Message) : parseMessage(message, `manageHistory()[${index}]`), // it is one of ours
+  )
+}
+
+/** What the memory chose, without torn exchanges, and with what a model cannot go on without. */
+function withEssentials(
+  managed: readonly Message[],
+  history: readonly Message[],
+  diagnostics: ViewDiagnostic[],
+): readonly Message[] {
+  const answered = new Set(managed.flatMap((message) => (message.role === 'tool' ? [message.callId] : [])))
+  const isWhole = (message: Message) =>
+    message.role !== 'assistant' || (message.toolCalls ?? []).every(({ id }) => answered.has(id))
+  const { messages, repairs } = repairHistory(managed.filter(isWhole))
+  if (repairs.length > 0) diagnostics.push(repairDiagnostic('What the memory gave back', repairs))
+  return withCurrentExchange(withQuestion(messages, history), history)
+}
+
+function withQuestion(messages: readonly Message[], history: readonly Message[]): readonly Message[] {
+  const at = history.findLastIndex(({ role }) => role === 'user')
+  const question = history[at]
+  const earlier = new Set(history.slice(0, at))
+  // A user message of the memory's own making may be the question in other words.
+  const isThere = messages.some(
+    (message) => message.role === 'user' && (message === question || !earlier.has(message)),
+  )
+  return question === undefined || isThere ? messages : inserted(messages, [question], history.slice(at + 1))
+}
+
+function withCurrentExchange(messages: readonly Message[], history: readonly Message[]): readonly Message[] {
+  const exchange = currentExchange(history)
+  const [reply] = exchange
+  if (reply?.role !== 'assistant') return messages
+  const callIds = new Set(reply.toolCalls?.map(({ id }) => id))
+  const isThere = messages.some(
+    (message) => message.role === 'assistant' && message.toolCalls?.some(({ id }) => callIds.has(id)),
+  )
+  const after = history.slice(history.indexOf(reply) + exchange.length)
+  return isThere ? messages : inserted(messages, exchange, after)
+}
+
+/** `unit` put back in front of the first of `later` that is there, at the end if none is. */
+function inserted(
+  messages: readonly Message[],
+  unit: readonly Message[],
+  later: readonly Message[],
+): readonly Message[] {
+  const known = new Set(later)
+  const first = messages.findIndex((message) => known.has(message))
+  // Not between a reply and its results: the reply may be of the memory's own making.
+  const at = messages.findLastIndex(({ role }, index) => index <= first && role !== 'tool')
+  return messages.toSpliced(first < 0 ? messages.length : at, 0, ...unit)
+}
+
+/**
+ * Without the replies at the beginning whose question was dropped: providers want to hear the user first. A reply that
+ * opened the conversation itself stays, and so does what a memory says in its own words.
+ */
+function withOpening(messages: readonly Message[], history: readonly Message[]): readonly Message[] {
+  const isSpoken = ({ role }: Message) => role !== 'system'
+  const opening = messages.find(isSpoken)
+  const firstUser = messages.findIndex(({ role }) => role === 'user')
+  if (firstUser < 0 || opening?.role === 'user' || opening === history.find(isSpoken)) return messages
+  const known = new Set(history)
+  const isOwnWords = (message: Message) =>
+    message.role === 'assistant' && message.toolCalls === undefined && !known.has(message)
+  return messages.filter(
+    (message, index) => index >= firstUser || message.role === 'system' || isOwnWords(message),
+  )
+}
+
+function cutToFit(messages: readonly Message[], counts: TokenCounts, limit: number): readonly Message[] {
+  const question = messages.findLastIndex(({ role }) => role === 'user')
+  const results = cutLongest(messages, counts, {
+    limit,
+    keep: 'start',
+    mayCut: ({ role }) => role === 'tool',
+  })
+  const others = cutLongest(results, counts, {
+    limit,
+    keep: 'start',
+    mayCut: ({ role }, index) => role !== 'tool' && index !== question,
+  })
+  const all = cutLongest(others, counts, { limit, keep: 'start', mayCut: (_, index) => index === question })
+  // A question is not spoiled in vain: what cannot fit without it cannot fit.
+  return counts.messages(all) <= limit ? all : others
+}

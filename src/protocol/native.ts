@@ -1,0 +1,158 @@
+import type { LLMChunk, LLMRequest, LLMResponse, ToolDefinition } from '../client/client.ts'
+import type { AssistantMessage, Message, ToolMessage } from '../messages.ts'
+import { EnvelopeStream } from './json-stream.ts'
+import type { EncodeInput, Protocol, ReplyReader, ReplyText, Turn, TurnCall } from './protocol.ts'
+import { corrected, landingText, outputInstructions, sections, toolsetSection } from './wording.ts'
+
+/**
+ * The provider's own tool calling. A plan is a call of the reserved tool `plan`; text beside calls is the step's
+ * thought; text alone is final.
+ */
+export const nativeProtocol: Protocol = {
+  name: 'native',
+  encode,
+  decode,
+  reader: () => new NativeReader(),
+}
+
+/** Reserved: no tool of a user may have this name. */
+export const planToolName = 'plan'
+
+const planTool: ToolDefinition = {
+  name: planToolName,
+  description:
+    'Write down how you will go about the task, before you act or when your plan changes. ' +
+    'Recorded and shown; it does nothing else. Not needed for simple questions.',
+  parameters: {
+    type: 'object',
+    properties: { plan: { type: 'string', description: 'The steps, one a line.' } },
+    required: ['plan'],
+    additionalProperties: false,
+  },
+}
+
+function encode(input: EncodeInput): LLMRequest {
+  const { tools, output, params, first, landing } = input
+  const planning = input.planning !== 'off' && tools.length > 0
+  const offered = planning ? [planTool, ...tools] : tools
+  const mustPlan = planning && input.planning === 'required' && first
+  const messages = input.messages.flatMap((message) => withPlan(message, planning))
+  const system = sections(
+    input.instructions,
+    toolsetSection(input.toolsets),
+    output && !output.structured && outputInstructions(output.schema),
+  )
+  return {
+    ...(system !== '' && { system }),
+    // The tools stay in a landing request, unusable: without them the provider's prompt cache would be cold, and calls
+    // in the history would name tools that do not exist.
+    messages: corrected(landing ? [...messages, { role: 'user', content: landingText }] : messages, input.correction),
+    ...(offered.length > 0 && { tools: offered }),
+    ...(offered.length > 0 && landing && { toolChoice: 'none' as const }),
+    ...(!landing && mustPlan && { toolChoice: { toolName: planToolName } }),
+    ...(output?.structured && {
+      responseFormat: { type: 'json' as const, schema: output.schema, name: 'answer' },
+    }),
+    ...(params && { params }),
+  }
+}
+
+/** A plan goes back as the call it was, so that the model finds its own way of speaking in the history. */
+function withPlan(message: Message, asCall: boolean): readonly Message[] {
+  if (message.role !== 'assistant' || message.plan === undefined) return [message]
+  const { plan, planId = 'plan_0', ...rest } = message
+  if (!asCall) {
+    const content = message.content ? `${plan}\n\n${message.content}` : plan
+    const said: AssistantMessage = { ...rest, content }
+    return message.toolCalls || message.content ? [said] : [said, { role: 'user', content: 'Go on.' }]
+  }
+  const call = { id: planId, toolName: planToolName, parameters: { plan } }
+  const answer: ToolMessage = {
+    role: 'tool',
+    callId: planId,
+    toolName: planToolName,
+    content: 'Plan recorded.',
+    ok: true,
+  }
+  if (message.toolCalls) return [{ ...rest, toolCalls: [call, ...message.toolCalls] }, answer]
+  // A plan beside the answer itself: the call must be answered before the answer is said.
+  if (message.content !== '') {
+    return [{ role: 'assistant', content: '', toolCalls: [call] }, answer, { ...rest, content: message.content }]
+  }
+  return [{ ...rest, toolCalls: [call] }, answer]
+}
+
+function decode(response: LLMResponse): Turn {
+  const plans: string[] = []
+  const toolCalls: TurnCall[] = []
+  for (const call of response.toolCalls) {
+    if (call.toolName !== planToolName) toolCalls.push(call)
+    else plans.push(planOf(call.parameters['plan']))
+  }
+  const plan = plans.filter((text) => text !== '').join('\n')
+  const annotation = plan !== '' && { plan }
+  const { text } = response
+  if (toolCalls.length > 0) {
+    return { kind: 'step', ...annotation, ...(text.trim() !== '' && { thought: text }), toolCalls }
+  }
+  // Text beside a plan call announces it ("Let me think this through:"); it is not the answer.
+  if (plans.length > 0) return { kind: 'plan', plan: plan || text || 'No plan was given.' }
+  if (text.trim() !== '') return { kind: 'final', text }
+  return { kind: 'malformed', reason: 'empty', message: 'Your reply was empty. Answer, or call a tool.' }
+}
+
+function planOf(value: unknown): string {
+  if (typeof value === 'string') return value
+  if (Array.isArray(value)) return value.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n')
+  return value === undefined ? '' : JSON.stringify(value)
+}
+
+const nothing: readonly ReplyText[] = []
+
+class NativeReader implements ReplyReader {
+  #text = ''
+  #acting = false
+  readonly #plans = new Map<number, EnvelopeStream>()
+
+  push(chunk: LLMChunk): readonly ReplyText[] {
+    switch (chunk.type) {
+      case 'text':
+        if (chunk.text === '') return nothing
+        if (!this.#acting) this.#text += chunk.text
+        return [{ type: 'token', channel: this.#acting ? 'thought' : 'answer', text: chunk.text }]
+      case 'reasoning':
+        return chunk.text === '' ? nothing : [{ type: 'token', channel: 'reasoning', text: chunk.text }]
+      case 'tool_call': {
+        const shown = this.#act()
+        const plan = this.#planAt(chunk.index, chunk.toolName)
+        if (!plan || !chunk.parametersText) return shown
+        const tokens = plan.push(chunk.parametersText).filter(({ channel }) => channel === 'plan')
+        return [...shown, ...tokens.map((token) => ({ type: 'token' as const, ...token }))]
+      }
+      case 'end':
+        return nothing
+    }
+  }
+
+  end(response: LLMResponse): readonly ReplyText[] {
+    return response.toolCalls.length > 0 ? this.#act() : nothing
+  }
+
+  /** What was shown as an answer is the thought beside a call. */
+  #act(): readonly ReplyText[] {
+    if (this.#acting) return nothing
+    this.#acting = true
+    const text = this.#text
+    this.#text = ''
+    if (text === '') return nothing
+    return [
+      { type: 'retracted', channel: 'answer' },
+      { type: 'token', channel: 'thought', text },
+    ]
+  }
+
+  #planAt(index: number, toolName: string | undefined): EnvelopeStream | undefined {
+    if (toolName === planToolName && !this.#plans.has(index)) this.#plans.set(index, new EnvelopeStream())
+    return this.#plans.get(index)
+  }
+}

@@ -1,0 +1,33 @@
+import { jsonrepair } from 'jsonrepair'
+import type { JsonValue } from '../json.ts'
+
+/**
+ * The JSON value of a structured answer. A code fence around it and slips of small models (a trailing comma, single
+ * quotes) are forgiven, because the value is validated afterwards; an answer that was cut off is not. `undefined` if
+ * there is none.
+ */
+export function readOutput(text: string): JsonValue | undefined {
+  const bare = withoutFence(text.trim())
+  const parsed = parse(bare)
+  if (parsed !== undefined) return parsed
+  if (!/[}\]]$/.test(bare)) return undefined
+  try {
+    return parse(jsonrepair(bare))
+  } catch {
+    return undefined
+  }
+}
+
+function parse(text: string): JsonValue | undefined {
+  try {
+    return JSON.parse(text) as JsonValue // JSON.parse gives nothing else
+  } catch {
+    return undefined
+  }
+}
+
+function withoutFence(text: string): string {
+  if (!text.startsWith('```') || !text.endsWith('```')) return text
+  const end = text.indexOf('\n')
+  return end < 0 ? text : text.slice(end + 1, -3).trim()
+}

@@ -1,0 +1,343 @@
+import { LLMError, type LLMErrorKind, messageOf } from '../../errors.ts'
+import { isJsonObject } from '../../json.ts'
+import type { Scrubber } from '../../scrubber.ts'
+import { TooLargeError } from '../sse.ts'
+
+/** Who failed, and what must not show in what is said about it. */
+export interface ErrorSource {
+  readonly provider: string
+  readonly model: string
+  readonly scrubber: Scrubber
+  /** Milliseconds since the epoch, for a `Retry-After` that is a date. */
+  readonly now: () => number
+}
+
+/** An answer with a status that is none of success. Its message is constant: the SDK looks for words in it. */
+export class HttpFailure extends Error {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+
+  constructor(status: number, headers: Headers, text: string) {
+    super('The provider refused.')
+    this.status = status
+    this.headers = headers
+    this.text = text
+  }
+}
+
+/** What an HTTP answer with an error status says. */
+export function statusError({ status, headers, text }: HttpFailure, source: ErrorSource): LLMError {
+  const wire = readWireError(parsed(text), text)
+  const kind = kindOf(wire, status)
+  const retryAfterMs = readRetryAfter(headers, source.now())
+  const requestId = requestIdOf(headers)
+  const should = headers.get('x-should-retry')
+  const asked = should === 'true' || should === 'false' ? should === 'true' : undefined
+  const retryable = asked ?? (status >= 500 || kind !== 'overloaded' ? undefined : status === 409)
+  const isForGood = status === 501 || status === 505
+  return wireError({ ...wire, kind, status }, source, {
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+    ...(requestId !== undefined && { requestId }),
+    ...(retryable !== undefined && { retryable }),
+    ...(retryable === undefined && isForGood && { retryable: false }),
+  })
+}
+
+/** An error object that came where an answer should be: in a stream, or in a body with status 200. */
+export function bodyError(error: unknown, source: ErrorSource, requestId?: string): LLMError {
+  const wire = readWireError(error, '')
+  // OpenRouter and others give the status of the failure as its code.
+  const code = Number(wire.code)
+  const status = Number.isInteger(code) && code >= 400 && code <= 599 ? code : undefined
+  return wireError({ ...wire, kind: kindOf(wire, status), status }, source, {
+    ...(requestId !== undefined && { requestId }),
+  })
+}
+
+/** An answer that is none. `what` completes "answered with …". */
+export function malformedError(what: string, source: ErrorSource, requestId?: string): LLMError {
+  const { provider, model } = source
+  return new LLMError(
+    cut(
+      `${provider} (${model}) answered with ${source.scrubber.text(what)}. Call again; if it stays, check the base URL.`,
+    ),
+    {
+      kind: 'malformed',
+      provider,
+      model,
+      ...(requestId !== undefined && { requestId }),
+    },
+  )
+}
+
+export function endedEarlyError(source: ErrorSource, requestId?: string): LLMError {
+  return malformedError('a stream ended early, before it said why it stopped', source, requestId)
+}
+
+export function abortedError(reason: unknown, { provider, model }: ErrorSource): LLMError {
+  return new LLMError('The model call was aborted.', { kind: 'aborted', provider, model, cause: reason })
+}
+
+/** Whatever else the SDK, its transport or the reading of a body threw. */
+export function transportError(thrown: unknown, source: ErrorSource): LLMError {
+  if (thrown instanceof TooLargeError) return malformedError(thrown.message, source)
+  const { provider, model, scrubber } = source
+  const chain = causesOf(thrown)
+  const words = chain.map(({ code, name, message }) => `${code} ${name} ${message}`).join(' ')
+  const kind: LLMErrorKind = /BODY_TIMEOUT/.test(words)
+    ? 'stalled'
+    : /timed? ?out|timeout/i.test(words)
+      ? 'timeout'
+      : isNetworkFailure(chain, words)
+        ? 'network'
+        : chain.some(({ name }) => name === 'SyntaxError')
+          ? 'malformed'
+          : 'unknown'
+  const deepest = chain.findLast(({ message }) => message !== '')?.message ?? 'no reason given'
+  const own = scrubber.text(deepest)
+  return new LLMError(cut(`${provider} (${model}): ${cut(own, longestQuote)}. ${advice[kind]}`), {
+    kind,
+    provider,
+    model,
+    cause: withoutSecrets(chain, scrubber),
+  })
+}
+
+/** The wait a provider asked for. Absent, negative, past or unreadable ones are none. */
+export function readRetryAfter(headers: Headers, now: number): number | undefined {
+  const positive = (ms: number) => (Number.isFinite(ms) && ms > 0 ? Math.ceil(ms) : undefined)
+  const inMs = headers.get('retry-after-ms')
+  const exact = inMs === null || inMs.trim() === '' ? undefined : positive(Number(inMs))
+  if (exact !== undefined) return exact
+  const after = headers.get('retry-after')?.trim() ?? ''
+  if (after === '') return undefined
+  const seconds = Number(after)
+  if (!Number.isNaN(seconds)) return positive(seconds * 1000)
+  // An HTTP date has letters and a time of day; Date.parse alone would also read "-5" and "1.5 s".
+  return /^[a-z]{3,9}, .*:/i.test(after) ? positive(Date.parse(after) - now) : undefined
+}
+
+export function requestIdOf(headers: Headers): string | undefined {
+  return headers.get('x-request-id') ?? headers.get('request-id') ?? undefined
+}
+
+interface WireError {
+  /** In the provider's own words; empty if it has none. */
+  readonly message: string
+  readonly type: string
+  readonly code: string
+}
+
+function readWireError(body: unknown, text: string): WireError {
+  if (!isJsonObject(body)) {
+    const said = typeof body === 'string' ? body : isMarkup(text) ? '' : text
+    return { message: said, type: '', code: '' }
+  }
+  const { error } = body
+  if (isJsonObject(error)) return readWireError(error, '')
+  const { message, detail, type, code } = body
+  const said = [message, error, detail].find((value) => value !== undefined && value !== null && value !== '')
+  return {
+    message: typeof said === 'string' ? said : said === undefined ? '' : safeJson(said),
+    type: typeof type === 'string' ? type : '',
+    code: typeof code === 'string' || typeof code === 'number' ? String(code) : '',
+  }
+}
+
+interface Classified extends WireError {
+  readonly kind: LLMErrorKind
+  readonly status: number | undefined
+}
+
+function wireError(
+  wire: Classified,
+  { provider, model, scrubber }: ErrorSource,
+  extra: { retryAfterMs?: number; requestId?: string; retryable?: boolean },
+): LLMError {
+  const { kind, status, type, code } = wire
+  const own = cut(oneLine(scrubber.text(wire.message)), longestQuote)
+  const label = [status, code !== String(status) ? code : '', code === '' ? type : '']
+    .filter(Boolean)
+    .join(' ')
+  const what = label === '' ? 'failed' : `answered ${cut(scrubber.text(label), 60)}`
+  const isRedirect = status !== undefined && status >= 300 && status < 400
+  const words = own === '' ? '' : `: ${own}`
+  return new LLMError(
+    cut(
+      `${provider} (${model}) ${what}${words}${/[.!?…]$/.test(words) ? '' : '.'} ${isRedirect ? redirected : advice[kind]}`,
+    ),
+    {
+      kind,
+      provider,
+      model,
+      ...(status !== undefined && { status }),
+      ...extra,
+    },
+  )
+}
+
+const redirected = 'Set baseURL to the address it redirects to: redirects are not followed.'
+
+/** What to do next, for people. */
+const advice: Readonly<Record<LLMErrorKind, string>> = {
+  auth: 'Check the API key and what it may use.',
+  quota: 'Check the plan and the billing of the account; waiting does not help.',
+  rate_limit: 'Wait, then call again.',
+  overloaded: 'Call again later.',
+  timeout: 'Call again.',
+  stalled: 'Call again.',
+  network: 'Check the base URL and the connection, then call again.',
+  context_length: 'Send less: fewer or shorter messages, fewer tools.',
+  content_filter: 'Change what is asked.',
+  invalid_request: 'Change the request: the same one will be refused again.',
+  not_found: 'Check the model name and the base URL.',
+  malformed: 'Call again.',
+  aborted: '',
+  unknown: 'See its cause.',
+}
+
+// Codes and types by which OpenAI (guide "Error codes", 2026-11) and compatible servers say what went wrong.
+const kindsByWord: ReadonlyMap<string, LLMErrorKind> = new Map<string, LLMErrorKind>([
+  ['insufficient_quota', 'quota'],
+  ['billing_hard_limit_reached', 'quota'],
+  ['billing_not_active', 'quota'],
+  ['context_length_exceeded', 'context_length'],
+  ['exceed_context_size_error', 'context_length'],
+  ['content_filter', 'content_filter'],
+  ['content_policy_violation', 'content_filter'],
+  ['rate_limit_exceeded', 'rate_limit'],
+  ['rate_limit_error', 'rate_limit'],
+  ['requests', 'rate_limit'],
+  ['tokens', 'rate_limit'],
+  ['invalid_api_key', 'auth'],
+  ['authentication_error', 'auth'],
+  ['permission_error', 'auth'],
+  ['model_not_found', 'not_found'],
+  ['not_found_error', 'not_found'],
+  // The model's own tool call was refused before it was sent: another sample may do better.
+  ['tool_use_failed', 'malformed'],
+  ['timeout', 'timeout'],
+  ['timeout_error', 'timeout'],
+  ['overloaded_error', 'overloaded'],
+  ['server_error', 'overloaded'],
+  ['internal_server_error', 'overloaded'],
+  ['api_error', 'overloaded'],
+  ['service_unavailable', 'overloaded'],
+  ['invalid_request_error', 'invalid_request'],
+])
+
+// Words of servers that have no code for it (vLLM, LM Studio, gateways); read only where the status fits.
+const contextWords = [
+  'context length',
+  'context window',
+  'context size',
+  'maximum context',
+  'prompt is too long',
+]
+
+function kindOf({ message, type, code }: WireError, status: number | undefined): LLMErrorKind {
+  const named = kindsByWord.get(code) ?? kindsByWord.get(type)
+  if (named !== undefined && named !== 'invalid_request' && named !== 'overloaded') return named
+  const isRefusal =
+    status === undefined || status === 400 || status === 413 || status === 422 || status === 500
+  const words = message.slice(0, 2000).toLowerCase()
+  if (isRefusal && contextWords.some((each) => words.includes(each))) return 'context_length'
+  if (status === undefined) return named ?? 'overloaded'
+  return kindOfStatus(status)
+}
+
+function kindOfStatus(status: number): LLMErrorKind {
+  switch (status) {
+    case 401:
+    case 403:
+      return 'auth'
+    case 402:
+      return 'quota'
+    case 404:
+      return 'not_found'
+    case 408:
+      return 'timeout'
+    case 409:
+      return 'overloaded'
+    case 429:
+      return 'rate_limit'
+  }
+  return status >= 500 ? 'overloaded' : 'invalid_request'
+}
+
+interface Cause {
+  readonly name: string
+  readonly message: string
+  readonly code: string
+  readonly stack: string | undefined
+}
+
+/** What an error and its causes say, outermost first, at most five of them. */
+function causesOf(thrown: unknown): Cause[] {
+  const chain: Cause[] = []
+  let next = thrown
+  while (next !== undefined && next !== null && chain.length < 5) {
+    // Only read, each field checked: anything can be thrown.
+    const { name, code, stack, cause } = Object(next) as Record<'name' | 'code' | 'stack' | 'cause', unknown>
+    chain.push({
+      name: next instanceof Error ? next.constructor.name : typeof name === 'string' ? name : '',
+      message: messageOf(next),
+      code: typeof code === 'string' ? code : '',
+      stack: typeof stack === 'string' ? stack : undefined,
+    })
+    next = cause
+  }
+  return chain
+}
+
+function isNetworkFailure(chain: readonly Cause[], words: string): boolean {
+  if (chain.some(({ name }) => name === 'APIConnectionError')) return true
+  return /terminated|fetch failed|network|socket|ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|Z_(DATA|BUF)_ERROR|premature/i.test(
+    words,
+  )
+}
+
+/** The same errors anew: those of an SDK can hold what the server echoed. */
+function withoutSecrets(chain: readonly Cause[], scrubber: Scrubber): Error | undefined {
+  return chain.reduceRight<Error | undefined>((inner, { name, message, code, stack }) => {
+    const copy = new Error(scrubber.text(message), inner && { cause: inner })
+    copy.name = name || 'Error'
+    if (code !== '') Object.assign(copy, { code })
+    copy.stack = scrubber.text(stack ?? `${copy.name}: ${copy.message}`)
+    return copy
+  }, undefined)
+}
+
+/** Code points a message has at most, and the provider's own words in it. */
+const longestMessage = 300
+const longestQuote = 200
+
+function cut(text: string, longest = longestMessage): string {
+  const points = [...text.slice(0, longest * 2 + 1)]
+  return points.length <= longest ? text : `${points.slice(0, longest - 1).join('')}…`
+}
+
+function oneLine(text: string): string {
+  return text.slice(0, 2000).replace(/\s+/g, ' ').trim()
+}
+
+function isMarkup(text: string): boolean {
+  return text.slice(0, 200).trimStart().startsWith('<')
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function safeJson(value: unknown): string {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,245 @@
+import type { LLMRequest, ModelParams, ToolChoice, ToolDefinition } from '../../client/client.ts'
+import { LLMError } from '../../errors.ts'
+import { isJsonObject, type JsonObject, type JsonSchema, type JsonValue } from '../../json.ts'
+import type {
+  AssistantMessage,
+  ContentPart,
+  DataSource,
+  FilePart,
+  Message,
+  ToolCall,
+} from '../../messages.ts'
+import type { Quirks } from '../quirks.ts'
+
+/** To whom a request goes. */
+export interface RequestTarget {
+  readonly provider: string
+  readonly model: string
+  readonly quirks: Quirks
+  /** What messages look like on this wire. They never change, so each is written once and not again every turn. */
+  readonly written: WeakMap<Message, JsonObject | 'nothing'>
+}
+
+/**
+ * A request as the body of a Chat Completions request.
+ *
+ * @throws LLMError of kind `invalid_request` for what this API cannot be sent.
+ */
+export function wireRequest(request: LLMRequest, target: RequestTarget, stream: boolean): JsonObject {
+  const { system, messages, tools = [], toolChoice, responseFormat, params = {} } = request
+  const { model, quirks } = target
+  const wireMessages: JsonObject[] = isBlank(system)
+    ? []
+    : [{ role: 'system', content: wellFormed(system ?? '') }]
+  for (const message of messages) {
+    const wire = writtenOnce(message, target)
+    if (wire !== 'nothing') wireMessages.push(wire)
+  }
+  return {
+    ...params.extra,
+    model,
+    messages: wireMessages,
+    ...(tools.length > 0 && {
+      tools: tools.map(wireTool),
+      ...(toolChoice !== undefined && { tool_choice: wireToolChoice(toolChoice) }),
+      ...(params.parallelToolCalls !== undefined && { parallel_tool_calls: params.parallelToolCalls }),
+    }),
+    ...(responseFormat && { response_format: wireFormat(responseFormat.schema, responseFormat.name) }),
+    ...wireParams(params, quirks),
+    ...(stream && { stream: true, ...(quirks.streamUsage && { stream_options: { include_usage: true } }) }),
+  }
+}
+
+/** True if the schema keeps to what OpenAI's strict mode can promise. */
+export function isStrict(schema: JsonSchema): boolean {
+  const pending: JsonValue[] = [schema]
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    if (!isJsonObject(next)) return false
+    const { type, properties = {}, required = [], items, anyOf = [], $defs = {}, definitions = {} } = next
+    if (Object.keys(next).some((keyword) => !strictKeywords.has(keyword))) return false
+    if (!['type', 'anyOf', '$ref', 'enum', 'const'].some((keyword) => Object.hasOwn(next, keyword)))
+      return false
+    if (!isJsonObject(properties) || !isJsonObject($defs) || !isJsonObject(definitions)) return false
+    if (!Array.isArray(anyOf) || !Array.isArray(required)) return false
+    const isObject = type === 'object' || (Array.isArray(type) && type.includes('object'))
+    if (isObject && !isClosed(next, Object.keys(properties), required)) return false
+    pending.push(
+      ...Object.values(properties),
+      ...Object.values($defs),
+      ...Object.values(definitions),
+      ...anyOf,
+    )
+    if (items !== undefined) pending.push(items)
+  }
+  return schema['type'] === 'object'
+}
+
+function isClosed(schema: JsonObject, names: readonly string[], required: readonly JsonValue[]): boolean {
+  const demanded = new Set(required)
+  return (
+    schema['additionalProperties'] === false &&
+    demanded.size === names.length &&
+    names.every((name) => demanded.has(name))
+  )
+}
+
+// OpenAI guide "Structured outputs", supported schemas, 2026-11.
+const strictKeywords: ReadonlySet<string> = new Set(
+  (
+    '$schema $ref $defs definitions title description type properties required additionalProperties items anyOf enum const ' +
+    'pattern format multipleOf minimum maximum exclusiveMinimum exclusiveMaximum minItems maxItems'
+  ).split(' '),
+)
+
+function writtenOnce(message: Message, target: RequestTarget): JsonObject | 'nothing' {
+  const known = target.written.get(message)
+  if (known !== undefined) return known
+  const wire = wireMessage(message, target)
+  target.written.set(message, wire)
+  return wire
+}
+
+function wireMessage(message: Message, target: RequestTarget): JsonObject | 'nothing' {
+  switch (message.role) {
+    case 'system':
+      return isBlank(message.content) ? 'nothing' : { role: 'system', content: wellFormed(message.content) }
+    case 'user':
+      return { role: 'user', content: wireContent(message.content, target) }
+    case 'assistant':
+      return wireAssistant(message, target.quirks)
+    case 'tool': {
+      const { callId, content } = message
+      return { role: 'tool', tool_call_id: wireId(callId, target.quirks), content: filled(content) }
+    }
+  }
+}
+
+/** Reasoning is left out: this API does not take it back, and no other provider's is anyone's business here. */
+function wireAssistant(
+  { content, toolCalls = [] }: AssistantMessage,
+  quirks: Quirks,
+): JsonObject | 'nothing' {
+  const isSilent = isBlank(content)
+  if (toolCalls.length === 0)
+    return isSilent ? 'nothing' : { role: 'assistant', content: wellFormed(content) }
+  return {
+    role: 'assistant',
+    content: isSilent ? null : wellFormed(content),
+    tool_calls: toolCalls.map((call) => wireCall(call, quirks)),
+  }
+}
+
+function wireCall({ id, toolName, parameters }: ToolCall, quirks: Quirks): JsonObject {
+  const called = { name: wireName(toolName), arguments: jsonText(parameters) }
+  return { id: wireId(id, quirks), type: 'function', function: called }
+}
+
+function wireContent(content: string | readonly ContentPart[], target: RequestTarget): JsonValue {
+  if (typeof content === 'string') return filled(content)
+  const parts = content.filter((part) => part.type !== 'text' || !isBlank(part.text))
+  return parts.length === 0 ? emptyText : parts.map((part) => wirePart(part, target))
+}
+
+function wirePart(part: ContentPart, target: RequestTarget): JsonObject {
+  switch (part.type) {
+    case 'text':
+      return { type: 'text', text: wellFormed(part.text) }
+    case 'image':
+      return { type: 'image_url', image_url: { url: addressOf(part) } }
+    case 'file':
+      return { type: 'file', file: { filename: part.name ?? 'file', file_data: fileData(part, target) } }
+  }
+}
+
+function addressOf(source: DataSource): string {
+  return 'url' in source ? source.url : `data:${source.mediaType};base64,${source.data}`
+}
+
+function fileData(part: FilePart, { provider, model }: RequestTarget): string {
+  const address = addressOf(part)
+  if (address.startsWith('data:')) return address
+  throw new LLMError(
+    `${provider} (${model}) takes files by their bytes only. Download the file, and give it by \`data\` and \`mediaType\`.`,
+    { kind: 'invalid_request', provider, model },
+  )
+}
+
+function wireTool({ name, description, parameters }: ToolDefinition): JsonObject {
+  const hasDescription = !isBlank(description)
+  return {
+    type: 'function',
+    function: { name, ...(hasDescription && { description: wellFormed(description) }), parameters },
+  }
+}
+
+function wireToolChoice(choice: ToolChoice): JsonValue {
+  return typeof choice === 'string' ? choice : { type: 'function', function: { name: choice.toolName } }
+}
+
+function wireFormat(schema: JsonSchema, name = 'answer'): JsonObject {
+  return {
+    type: 'json_schema',
+    json_schema: { name: wireName(name), schema, ...(isStrict(schema) && { strict: true }) },
+  }
+}
+
+function wireParams(params: ModelParams, quirks: Quirks): JsonObject {
+  const { temperature, topP, maxOutputTokens, stop = [], seed, reasoningEffort } = params
+  return {
+    ...(temperature !== undefined && { temperature }),
+    ...(topP !== undefined && { top_p: topP }),
+    ...(maxOutputTokens !== undefined && { [quirks.maxTokensField]: maxOutputTokens }),
+    ...(stop.length > 0 && { stop }),
+    ...(seed !== undefined && { seed }),
+    ...(reasoningEffort !== undefined && { reasoning_effort: reasoningEffort }),
+  }
+}
+
+/** The id itself where the API takes it; otherwise one made from it, always the same, so that calls and answers still meet. */
+function wireId(id: string, { maxToolCallIdLength: longest }: Quirks): string {
+  if (id.length <= longest && /^[\w-]+$/.test(id)) return id
+  const hash = hashOf(id)
+  const start = id.slice(0, Math.max(0, longest - hash.length - 1)).replace(/[^\w-]/g, '_')
+  return start === '' ? hash.slice(0, longest) : `${start}_${hash}`
+}
+
+/** 64 bits of a text as 14 letters and digits: two FNV-1a hashes from different offsets. */
+function hashOf(text: string): string {
+  let [one, two] = [0x811c9dc5, 0x9e3779b9]
+  for (let index = 0; index < text.length; index += 1) {
+    const unit = text.charCodeAt(index)
+    one = Math.imul(one ^ unit, 0x01000193)
+    two = Math.imul(two ^ unit, 0x01000193) + (one >>> 7)
+  }
+  return [one, two].map((half) => (half >>> 0).toString(36).padStart(7, '0')).join('')
+}
+
+/** A name as this API takes it; a model may have called a tool by one that it does not. */
+function wireName(name: string): string {
+  const fit = name.slice(0, 64).replace(/[^\w-]/g, '_')
+  return fit === '' ? 'unnamed' : fit
+}
+
+// Servers refuse empty content, some of them also blanks.
+const emptyText = '(empty)'
+
+function filled(text: string): string {
+  return isBlank(text) ? emptyText : wellFormed(text)
+}
+
+function isBlank(text: string | undefined): boolean {
+  return text === undefined || text.trim() === ''
+}
+
+/** Half a character, which a cut can leave, is no text: most servers refuse the whole request for it. */
+function wellFormed(text: string): string {
+  // With this flag only halves without their other half are surrogates.
+  return text.replace(/\p{Surrogate}/gu, '\uFFFD')
+}
+
+function jsonText(value: JsonObject): string {
+  const text = JSON.stringify(value)
+  // JSON.stringify escapes such halves, and a server that parses the text has them again.
+  if (!/\\ud[89a-f]/.test(text)) return text
+  return JSON.stringify(value, (_, item: unknown) => (typeof item === 'string' ? wellFormed(item) : item))
+}

@@ -1,0 +1,118 @@
+import { createParser } from 'eventsource-parser'
+import { untilAborted } from '../abort.ts'
+
+/** One server-sent event. */
+export interface SseEvent {
+  readonly data: string
+  /** Its `event:` field; `error` also for llama.cpp's lines of that name. */
+  readonly type?: string
+}
+
+/** A body, or a line of it, is larger than anything a model says. */
+export class TooLargeError extends Error {}
+
+/** Characters in one line, and in a body that is no event stream. */
+const longestText = 16 * 2 ** 20
+/** Characters in a whole event stream; its framing is several hundred for each token. */
+const longestStream = 512 * 2 ** 20
+
+/**
+ * Reads a response body: the events of each piece that arrives, if it is an event stream, and otherwise, whatever its
+ * content type says, its whole text as the only item. An event that the end of the body cuts off is given as it is.
+ * Leaving the iterator, and `signal`, cancel the body.
+ *
+ * @throws TooLargeError; the signal's reason; whatever the transport throws.
+ */
+export async function* readBody(
+  body: ReadableStream<Uint8Array> | null,
+  signal: AbortSignal,
+): AsyncGenerator<readonly SseEvent[] | string, void, undefined> {
+  let start = ''
+  let events: EventReader | undefined
+  for await (const text of readText(body, signal)) {
+    if (events === undefined) {
+      start += text
+      if (start.length > longestText) throw new TooLargeError('a text of more than 16 million characters')
+      if (!startsAsEvents(start)) continue
+      events = new EventReader()
+      yield events.read(start)
+      continue
+    }
+    const read = events.read(text)
+    if (read.length > 0) yield read
+  }
+  // A last event without its blank line still counts, also in a body too short to be told apart so far.
+  if (events !== undefined) yield events.read('\n\n')
+  else yield start
+}
+
+/** The first 64 thousand characters of a body: as much as an error can have to say. */
+export async function readStart(
+  body: ReadableStream<Uint8Array> | null,
+  signal: AbortSignal,
+): Promise<string> {
+  let start = ''
+  for await (const text of readText(body, signal)) {
+    start += text
+    if (start.length >= 65_536) break
+  }
+  return start
+}
+
+class EventReader {
+  readonly #parser
+  #read: SseEvent[] = []
+  #size = 0
+  #isTooLarge = false
+
+  constructor() {
+    this.#parser = createParser({
+      maxBufferSize: longestText,
+      onEvent: ({ data, event }) => this.#read.push({ data, ...(event !== undefined && { type: event }) }),
+      onError: ({ type, field, value }) => {
+        if (type === 'max-buffer-size-exceeded') this.#isTooLarge = true
+        if (field === 'error') this.#read.push({ data: value ?? '', type: 'error' })
+      },
+    })
+  }
+
+  read(text: string): readonly SseEvent[] {
+    this.#size += text.length
+    this.#parser.feed(text)
+    if (this.#isTooLarge) throw new TooLargeError('a line of more than 16 million characters')
+    if (this.#size > longestStream) throw new TooLargeError('a stream of more than 512 million characters')
+    const read = this.#read
+    this.#read = []
+    return read
+  }
+}
+
+// The fields of an event stream, and llama.cpp's; a body that starts with anything else is none.
+const fields = ['data:', 'event:', 'id:', 'retry:', ':', 'error:']
+
+function startsAsEvents(start: string): boolean {
+  const first = start.slice(0, 1024).trimStart()
+  return fields.some((field) => first.startsWith(field))
+}
+
+/** The body as text, in pieces as they arrive, each at least one character. */
+async function* readText(
+  body: ReadableStream<Uint8Array> | null,
+  signal: AbortSignal,
+): AsyncGenerator<string, void, undefined> {
+  if (body === null) return
+  const decoder = new TextDecoder()
+  const reader = body.getReader()
+  try {
+    for (;;) {
+      // The transport may not know the signal, or not listen to it.
+      const { done, value } = await untilAborted(reader.read(), signal)
+      const text = done ? decoder.decode() : decoder.decode(value, { stream: true })
+      if (text !== '') yield text
+      if (done) return
+    }
+  } finally {
+    // Ends the connection if there is still one; nobody waits for it, or minds if it fails.
+    reader.cancel().catch(() => {})
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * The only door to the world: time, randomness, identity and the network. Everything else in the library is a
+ * function of what it is given, so an injected runtime makes whole runs repeatable.
+ */
+export interface Runtime {
+  /** Milliseconds since the epoch. */
+  now(): number
+  /** Resolves after `ms` milliseconds; rejects with the signal's reason, at once, when it aborts. Leaves no timer behind. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** A number in [0, 1). */
+  random(): number
+  /** A new unique id. */
+  id(): string
+  fetch: typeof globalThis.fetch
+}
+
+/** The real clock, `crypto`'s randomness and the platform's `fetch`, looked up when they are used. */
+export const systemRuntime: Runtime = {
+  now: () => Date.now(),
+  sleep,
+  random: () => Math.random(),
+  id: () => globalThis.crypto.randomUUID(),
+  fetch: (input, init) => globalThis.fetch(input, init),
+}
+
+/** A runtime that is real wherever `parts` does not say otherwise. */
+export function createRuntime(parts: Partial<Runtime> = {}): Runtime {
+  return { ...systemRuntime, ...parts }
+}
+
+// A timer holds 31 bits; a longer one would fire at once.
+const longestTimerMs = 2 ** 31 - 1
+
+function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason)
+    const timer = setTimeout(done, Math.min(Math.max(ms, 0), longestTimerMs))
+    signal?.addEventListener('abort', stop, { once: true })
+    function done(): void {
+      signal?.removeEventListener('abort', stop)
+      resolve()
+    }
+    function stop(): void {
+      clearTimeout(timer)
+      reject(signal?.reason)
+    }
+  })
+}

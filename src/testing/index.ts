@@ -1,0 +1,36 @@
+export {
+  type VirtualClock,
+  type VirtualClockOptions,
+  virtualClock,
+} from './clock.ts'
+export { checkEvents, EventGrammar } from './event-grammar.ts'
+export type { Pieces, StrictReply, StrictToolCall, StrictUsage } from './openai-wire.ts'
+export {
+  type CallOf,
+  calls,
+  chunks,
+  type Failure,
+  fails,
+  type Hang,
+  hangs,
+  json,
+  type Made,
+  plans,
+  type Reply,
+  type ReplyMaker,
+  type Script,
+  type ScriptedCall,
+  type ScriptedReply,
+  says,
+} from './script.ts'
+export { ScriptExhaustedError, ScriptedClient, type ScriptedClientOptions } from './scripted-client.ts'
+export type { Refusal } from './strict-openai.ts'
+export {
+  type Chunking,
+  type StrictError,
+  type StrictProvider,
+  type StrictProviderOptions,
+  type StrictRequest,
+  type StrictScript,
+  strictProvider,
+} from './strict-provider.ts'

@@ -1,0 +1,318 @@
+import { linkedController, untilAborted } from '../abort.ts'
+import {
+  type ErrorInfo,
+  isTercetError,
+  MissingPackageError,
+  messageOf,
+  type TercetError,
+  ToolInputError,
+  ToolNotFoundError,
+  ToolTimeoutError,
+} from '../errors.ts'
+import type { JsonObject, JsonValue } from '../json.ts'
+import type { ToolCall, ToolResult } from '../messages.ts'
+import { didYouMean } from '../options.ts'
+import type { Runtime } from '../runtime.ts'
+import { buildInput, type InputScope, type RegisteredTool, type ToolInput } from './input.ts'
+import { cutText, outputJson, outputObject, outputText, wellFormed } from './output.ts'
+import { type DynamicTools, isToolOutput, type Tool, type ToolContext } from './tool.ts'
+
+/** What a call is run in. */
+export interface ExecutionScope extends InputScope {
+  readonly runtime: Runtime
+  /** Stops the call. Nothing is left listening on it afterwards. */
+  readonly signal: AbortSignal
+  readonly idempotencyKey: string
+  /** Code points of output that the model is shown, where the tool does not say. */
+  readonly maxOutput: number
+  /** Milliseconds that a tool which was told to stop may take to do so. */
+  readonly graceMs: number
+  /** The tool gets `context.registry`. */
+  readonly allowDynamicTools: boolean
+  onProgress(update: JsonValue): void
+}
+
+export interface ToolOutcome {
+  readonly result: ToolResult
+  /** `abandoned`: the tool was told to stop and did not; what it does from then on is not heard. */
+  readonly status: 'completed' | 'failed' | 'abandoned'
+  /** The run cannot go on: a `FatalToolError` from the tool, or a package without which it can never run. Not scrubbed. */
+  readonly fatal?: TercetError
+}
+
+/** Where calls find their tools: a `ToolRegistry`. */
+export interface ToolSource extends DynamicTools {
+  resolve(name: string): RegisteredTool | undefined
+  names(): readonly string[]
+}
+
+/** One call into one result. Never rejects: whatever goes wrong is a result the model can read. */
+export async function executeToolCall(
+  call: ToolCall,
+  tools: ToolSource,
+  scope: ExecutionScope,
+): Promise<ToolOutcome> {
+  try {
+    const startedAt = scope.runtime.now()
+    const ending = await perform(call, tools, scope)
+    const durationMs = Math.max(0, scope.runtime.now() - startedAt)
+    return render(call, tools.resolve(call.toolName)?.tool, ending, durationMs, scope)
+  } catch (thrown) {
+    // Not the tool: the clock, the scrubber, a getter of the tool.
+    return render(call, undefined, failed('unexpected', messageOf(thrown)), 0, scope)
+  }
+}
+
+/** How a call ended, before it is put into words for the model. */
+type Ending =
+  | { readonly status: 'completed'; readonly output: unknown; readonly metadata?: unknown }
+  | {
+      readonly status: 'failed' | 'abandoned'
+      readonly error: ErrorInfo
+      readonly metadata?: unknown
+      readonly fatal?: TercetError
+    }
+
+async function perform(call: ToolCall, tools: ToolSource, scope: ExecutionScope): Promise<Ending> {
+  if (scope.signal.aborted) return failed('aborted', 'The run was stopped before this call began.')
+  try {
+    const registered = resolve(call, tools)
+    const parameters = parse(call)
+    const input = await untilAborted(buildInput(registered, parameters, scope), scope.signal)
+    return await run(call, registered.tool, input, tools, scope)
+  } catch (thrown) {
+    if (scope.signal.aborted) return failed('aborted', 'The run was stopped before this call began.')
+    if (thrown instanceof MissingPackageError)
+      return { ...failed(thrown.code, thrown.message), fatal: thrown }
+    return failed(isTercetError(thrown) ? thrown.code : 'unexpected', messageOf(thrown))
+  }
+}
+
+function resolve({ toolName }: ToolCall, tools: ToolSource): RegisteredTool {
+  const registered = tools.resolve(toolName)
+  if (registered) return registered
+  const available = tools.names()
+  const meant = didYouMean(toolName, available)
+  const { message } = new ToolNotFoundError(cutText(toolName, 64).text, available)
+  throw new NotFound(
+    toolName,
+    available,
+    meant === undefined ? message : `${message} Did you mean "${meant}"?`,
+  )
+}
+
+class NotFound extends ToolNotFoundError {
+  constructor(toolName: string, available: readonly string[], message: string) {
+    super(toolName, available)
+    this.message = message
+  }
+}
+
+function parse({ toolName, parameters, invalid }: ToolCall): JsonObject {
+  if (invalid === undefined) return parameters
+  throw new ToolInputError(
+    toolName,
+    `Invalid JSON parameters: ${cutText(invalid, 500).text}. Call "${toolName}" again with one complete JSON object.`,
+  )
+}
+
+/** Executes the tool, and again where it failed and says that this is safe. */
+async function run(
+  call: ToolCall,
+  tool: Tool,
+  input: ToolInput,
+  tools: ToolSource,
+  scope: ExecutionScope,
+): Promise<Ending> {
+  const effect = tool.effect ?? 'once'
+  const attempts = effect === 'once' || !tool.retry ? 1 : (tool.retry.attempts ?? 3)
+  for (let attempt = 1; ; attempt += 1) {
+    const ended = await executeOnce(call, tool, input, tools, scope)
+    const ending = endingOf(ended, tool, effect)
+    const isFinal =
+      ended.how !== 'threw' || scope.signal.aborted || ('fatal' in ending && ending.fatal !== undefined)
+    if (isFinal || attempt >= attempts) return ending
+    const isAwake = await scope.runtime.sleep(delayBefore(attempt + 1, tool), scope.signal).then(
+      () => true,
+      () => false,
+    )
+    if (!isAwake) return ending
+  }
+}
+
+/** Before attempt `n`, in milliseconds. */
+function delayBefore(n: number, { retry }: Tool): number {
+  const usual = 1000 * 2 ** (n - 2)
+  try {
+    const delayMs = retry?.delayMs?.(n)
+    return typeof delayMs === 'number' && delayMs >= 0 ? delayMs : usual
+  } catch {
+    return usual
+  }
+}
+
+type Ended =
+  | { readonly how: 'returned'; readonly value: unknown }
+  /** `stopped`: why it had been told to stop, if it had. */
+  | { readonly how: 'threw'; readonly thrown: unknown; readonly stopped?: Stop }
+  | { readonly how: 'left behind'; readonly stopped: Stop }
+
+type Stop = { readonly why: 'aborted' } | { readonly why: 'timeout'; readonly error: ToolTimeoutError }
+
+/** One execution. When told to stop, by the run or its own timeout, the tool has `graceMs` to end by itself. */
+async function executeOnce(
+  call: ToolCall,
+  tool: Tool,
+  { input, config }: ToolInput,
+  tools: ToolSource,
+  scope: ExecutionScope,
+): Promise<Ended> {
+  const { runtime, signal, timeoutMs } = { ...scope, timeoutMs: tool.timeoutMs }
+  const { controller, unlink } = linkedController(signal)
+  const over = new AbortController()
+  let stopped: Stop | undefined
+
+  const leftBehind = new Promise<Ended>((resolve) => {
+    const countDown = async () => {
+      stopped ??= { why: 'aborted' }
+      await runtime.sleep(scope.graceMs, over.signal)
+      resolve({ how: 'left behind', stopped })
+    }
+    controller.signal.addEventListener('abort', () => void countDown().catch(() => {}), { once: true })
+  })
+  const overtime = async (ms: number) => {
+    await runtime.sleep(ms, over.signal)
+    const error = new ToolTimeoutError(call.toolName, ms)
+    stopped ??= { why: 'timeout', error }
+    controller.abort(error)
+  }
+  const context: ToolContext = {
+    config,
+    signal: controller.signal,
+    callId: call.id,
+    idempotencyKey: scope.idempotencyKey,
+    runId: scope.runId,
+    conversationId: scope.conversationId,
+    toolName: call.toolName,
+    context: scope.context,
+    progress: (update) => {
+      if (!over.signal.aborted) scope.onProgress(scope.secrets.scrubber.value(outputJson(update)))
+    },
+    ...(scope.allowDynamicTools && { registry: dynamicTools(tools) }),
+  }
+  const running = async (): Promise<Ended> => {
+    try {
+      return { how: 'returned', value: await tool.execute(input, context) }
+    } catch (thrown) {
+      return { how: 'threw', thrown, ...(stopped && { stopped }) }
+    }
+  }
+  if (timeoutMs !== undefined) overtime(timeoutMs).catch(() => {})
+  try {
+    return await Promise.race([running(), leftBehind])
+  } finally {
+    over.abort()
+    unlink()
+  }
+}
+
+/** Not the registry itself: a tool may add and remove tools, and that is all. */
+function dynamicTools(tools: ToolSource): DynamicTools {
+  return {
+    register: (tool, options) => tools.register(tool, options),
+    unregister: (name) => tools.unregister(name),
+    has: (name) => tools.has(name),
+  }
+}
+
+function endingOf(ended: Ended, tool: Tool, effect: string): Ending {
+  if (ended.how === 'returned') return returned(ended.value)
+  if (ended.how === 'threw' && isTercetError(ended.thrown) && ended.thrown.code === 'fatal_tool') {
+    return { ...failed('fatal_tool', messageOf(ended.thrown)), fatal: ended.thrown }
+  }
+  if (ended.stopped === undefined) return threw(ended.thrown)
+  // It was under way when it was stopped: only the tool's own promise says whether doing it again is safe.
+  const advice =
+    effect === 'once'
+      ? ' Its outcome is unknown: check before you call it again.'
+      : ' It may be called again.'
+  const { code, message } =
+    ended.stopped.why === 'timeout'
+      ? ended.stopped.error
+      : { code: 'aborted', message: `The run was stopped before the tool "${tool.name}" finished.` }
+  if (ended.how === 'threw') return failed(code, message + advice)
+  return {
+    status: 'abandoned',
+    error: { code, message: `${message} It did not stop and was left behind.${advice}` },
+  }
+}
+
+function returned(value: unknown): Ending {
+  if (!isToolOutput(value)) return { status: 'completed', output: value }
+  const { ok, output, metadata } = value
+  if (ok) return { status: 'completed', output, metadata }
+  return { ...failed('tool_execution', outputText(output)), metadata }
+}
+
+function threw(thrown: unknown): Ending {
+  const message = thrown === undefined || thrown === null ? '' : String(messageOf(thrown)).trim()
+  return failed(
+    isTercetError(thrown) ? thrown.code : 'tool_execution',
+    message || 'The tool failed and did not say why.',
+  )
+}
+
+const failed = (code: string, message: string) => ({ status: 'failed', error: { code, message } }) as const
+
+/** Puts an ending into words, scrubbed and cut. */
+function render(
+  call: ToolCall,
+  tool: Tool | undefined,
+  ending: Ending,
+  durationMs: number,
+  scope: ExecutionScope,
+): ToolOutcome {
+  const { scrubber } = scope.secrets
+  // Scrubbed before it is cut: half a secret is not recognised any more.
+  const cut = (text: string) => cutText(scrubber.text(wellFormed(text)), tool?.maxOutput ?? scope.maxOutput)
+  const metadata = ending.metadata === undefined ? undefined : scrubber.value(outputObject(ending.metadata))
+  const base = { callId: call.id, toolName: call.toolName, durationMs, ...(metadata && { metadata }) }
+  if (ending.status === 'completed') {
+    const { output } = ending
+    const { text, isCut } = cut(modelText(tool, output, scope))
+    const data =
+      output === undefined || typeof output === 'string' ? undefined : scrubber.value(outputJson(output))
+    const result: ToolResult = {
+      ...base,
+      ok: true,
+      output: text,
+      ...(data !== undefined && { data }),
+      ...(isCut && { truncated: true as const }),
+    }
+    return { status: 'completed', result }
+  }
+  const { text: message, isCut } = cut(ending.error.message)
+  const result: ToolResult = {
+    ...base,
+    ok: false,
+    output: `Error: ${message}`,
+    error: { code: ending.error.code, message },
+    ...(isCut && { truncated: true as const }),
+  }
+  return { status: ending.status, result, ...(ending.fatal && { fatal: ending.fatal }) }
+}
+
+function modelText(
+  tool: Tool | undefined,
+  output: unknown,
+  { onDiagnostic, secrets }: ExecutionScope,
+): string {
+  if (typeof tool?.formatOutput !== 'function') return outputText(output)
+  try {
+    return outputText(tool.formatOutput(output))
+  } catch (thrown) {
+    const said = `formatOutput of tool "${tool.name}" failed, the model is shown the plain output: ${messageOf(thrown)}`
+    onDiagnostic('hook_failed', secrets.scrubber.text(said))
+    return outputText(output)
+  }
+}

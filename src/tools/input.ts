@@ -1,0 +1,139 @@
+import { ConfigurationError, ToolInputError } from '../errors.ts'
+import type { DiagnosticCode } from '../events.ts'
+import type { JsonObject } from '../json.ts'
+import { Scrubber } from '../scrubber.ts'
+import { isPlainObject, type SecretEntry } from '../secret.ts'
+import type { ToolSchemas } from './define.ts'
+import { withoutHostileKeys } from './json-schema.ts'
+import type { CompiledSchema } from './schema.ts'
+import type { Tool } from './tool.ts'
+import {
+  type Config,
+  type ConfigScope,
+  configIssues,
+  type OpenToolConfig,
+  refuseVisibleSecrets,
+  type ToolSet,
+  toolSetAccess,
+  withParsed,
+} from './toolset.ts'
+
+/** A tool as a registry knows it: together with the set whose config it gets. */
+export interface RegisteredTool {
+  /** As it was when the tool was registered. */
+  readonly name: string
+  readonly tool: Tool
+  readonly schemas: ToolSchemas
+  readonly toolset?: ToolSet
+}
+
+export interface InputScope extends ConfigScope {
+  /** Everything said about a call passes `scrubber`; what a config reveals is added before anything is said. */
+  readonly secrets: { add(entries: readonly SecretEntry[]): void; readonly scrubber: Scrubber }
+  onDiagnostic(code: DiagnosticCode, message: string): void
+}
+
+/** What `execute` is given. */
+export interface ToolInput {
+  readonly input: unknown
+  readonly config: Config
+}
+
+/**
+ * What one call gives its tool: what the model sent and the tool's parameters allow, and the hidden config. The model
+ * may set a config key only where the visible parameters declare it; every other name it invents is dropped.
+ *
+ * @throws ToolInputError (as a rejection) naming the fields that do not fit; ConfigurationError for a config that fails.
+ */
+export async function buildInput(
+  registered: RegisteredTool,
+  parameters: JsonObject,
+  scope: InputScope,
+): Promise<ToolInput> {
+  const { name, schemas, toolset } = registered
+  const opened = toolset ? await toolSetAccess(toolset).open(scope) : noConfig
+  scope.secrets.add(opened.secrets)
+  const visible = await schemas.parameters.keys()
+  refuseVisibleSecrets(name, visible.names, opened.sealedKeys)
+  const config = await toolConfig(registered, opened)
+  const hidden = await hiddenNames(config, [schemas.config, opened.schema])
+
+  const clean = withoutHostileKeys(parameters)
+  if (clean === undefined) throw unfit(name, ['parameters: nested too deeply'])
+  const accepted: [string, unknown][] = []
+  const rejected: string[] = []
+  const unknown = Object.keys(parameters).filter((key) => !Object.hasOwn(clean, key))
+  for (const [key, value] of Object.entries(clean)) {
+    if (visible.names.has(key)) accepted.push([key, value])
+    else if (hidden.has(key)) rejected.push(key)
+    else if (visible.isOpen) accepted.push([key, value])
+    else unknown.push(key)
+  }
+  tellDropped(name, rejected, unknown, scope)
+
+  const isOverridable = ([key, value]: [string, unknown]) => visible.names.has(key) && value !== undefined
+  const defaults = Object.entries(config).filter(isOverridable)
+  const checked = await schemas.parameters.validate(Object.fromEntries([...defaults, ...accepted]))
+  if (!checked.ok) throw unfit(name, checked.issues)
+  const fixed = Object.entries(config).filter(([key]) => !visible.names.has(key))
+  return { input: withFixed(checked.value, fixed), config: Object.freeze({ ...config }) }
+}
+
+const noConfig: OpenToolConfig = { config: {}, secrets: [], sealedKeys: [] }
+
+async function toolConfig({ name, schemas }: RegisteredTool, opened: OpenToolConfig): Promise<Config> {
+  const checked = await schemas.config?.validate(opened.config)
+  if (checked === undefined) return opened.config
+  if (checked.ok) return withParsed(opened.config, checked.value)
+  const said = new Scrubber(opened.secrets).text(configIssues(checked.issues))
+  throw new ConfigurationError('config', `The config of tool "${name}" does not fit: ${said}.`)
+}
+
+/** Also what a config schema declares and this config leaves out: the model must not fill that gap. */
+async function hiddenNames(
+  config: Config,
+  schemas: readonly (CompiledSchema | undefined)[],
+): Promise<Set<string>> {
+  const names = new Set(Object.keys(config))
+  for (const schema of schemas) {
+    try {
+      for (const name of (await schema?.keys())?.names ?? []) names.add(name)
+    } catch {
+      // It validates, and has no JSON form to read names from.
+    }
+  }
+  return names
+}
+
+function tellDropped(
+  toolName: string,
+  rejected: readonly string[],
+  unknown: readonly string[],
+  { secrets, onDiagnostic }: InputScope,
+): void {
+  const tell = (code: DiagnosticCode, keys: readonly string[], why: string) => {
+    if (keys.length === 0) return
+    const message = `The model sent ${keysText(keys)} to tool "${toolName}"; dropped, because ${why}.`
+    onDiagnostic(code, secrets.scrubber.text(message))
+  }
+  tell('hidden_parameter_rejected', rejected, 'hidden config is not for the model to set')
+  tell('unknown_parameter_dropped', unknown, 'its parameters do not have that')
+}
+
+function keysText(keys: readonly string[]): string {
+  const shown = keys.slice(0, 10).map((key) => JSON.stringify(key.length > 60 ? `${key.slice(0, 59)}…` : key))
+  return keys.length > 10 ? `${shown.join(', ')} and ${keys.length - 10} more` : shown.join(', ')
+}
+
+/** A value that is no plain object was made so by its schema; the config is then in `context.config` only. */
+function withFixed(value: unknown, fixed: readonly [string, unknown][]): unknown {
+  if (fixed.length === 0 || typeof value !== 'object' || value === null || !isPlainObject(value)) return value
+  return { ...value, ...Object.fromEntries(fixed) }
+}
+
+function unfit(toolName: string, issues: readonly string[]): ToolInputError {
+  return new ToolInputError(
+    toolName,
+    `The parameters do not fit the tool "${toolName}": ${issues.join('; ')}. Correct them and call it again.`,
+  )
+}

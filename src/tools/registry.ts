@@ -1,0 +1,268 @@
+import type { ToolDefinition } from '../client/client.ts'
+import { ConfigurationError, DuplicateToolError, messageOf, ToolNotFoundError } from '../errors.ts'
+import { isJsonObject, type JsonSchema } from '../json.ts'
+import type { ToolCall, ToolResult } from '../messages.ts'
+import { checkMembers, didYouMean, that } from '../options.ts'
+import { systemRuntime } from '../runtime.ts'
+import type { SecretEntry } from '../secret.ts'
+import { checkTool, parametersSchema, type ToolSchemas } from './define.ts'
+import { type ExecutionScope, executeToolCall, type ToolSource } from './execute.ts'
+import type { RegisteredTool } from './input.ts'
+import { KnownSecrets } from './known-secrets.ts'
+import type { Tool } from './tool.ts'
+import { configIssues, isToolSet, refuseVisibleSecrets, type ToolSet, toolSetAccess } from './toolset.ts'
+
+/** A set of tools as it is described to a model. */
+export interface ToolSetDescription {
+  readonly name: string
+  readonly description: string
+  /** The names of those of its tools that are registered. */
+  readonly tools: readonly string[]
+}
+
+/** What `find` looks for; a tool must fit all that is given. */
+export interface ToolQuery {
+  /** The name of a set. */
+  readonly toolset?: string
+  readonly tag?: string
+  /** Part of the name, the description or a tag, in any case. */
+  readonly query?: string
+}
+
+/** All tools of an agent by name, in the order in which they were registered. */
+export class ToolRegistry implements Iterable<Tool>, ToolSource {
+  readonly #tools = new Map<string, RegisteredTool>()
+  readonly #toolsets = new Map<string, ToolSet>()
+  #definitions: Promise<readonly ToolDefinition[]> | undefined
+
+  get size(): number {
+    return this.#tools.size
+  }
+
+  [Symbol.iterator](): Iterator<Tool> {
+    return this.list()[Symbol.iterator]()
+  }
+
+  /**
+   * Adds a tool that needs no hidden config. With `replace`, it takes the place of one of the same name, also in a set.
+   *
+   * @throws DuplicateToolError, ConfigurationError, InvalidToolSchemaError.
+   */
+  register(tool: Tool, options: { replace?: boolean } = {}): void {
+    const registered = { name: tool?.name, tool, schemas: checkTool(tool) }
+    this.#refuse(registered.name, options.replace === true)
+    refuseNeedOfConfig(registered.name, registered.schemas)
+    this.#tools.set(registered.name, Object.freeze(registered))
+    this.#definitions = undefined
+  }
+
+  /** @throws ToolNotFoundError if there is no such tool. */
+  unregister(name: string): void {
+    if (!this.#tools.delete(name)) throw new ToolNotFoundError(name, this.names())
+    this.#definitions = undefined
+  }
+
+  /**
+   * Adds a set and all its tools, or none of them. With `replace`, they take the places of tools of the same names, and
+   * a set of the same name is unregistered first.
+   *
+   * @throws DuplicateToolError, ConfigurationError.
+   */
+  registerToolset(toolset: ToolSet, options: { replace?: boolean } = {}): void {
+    checkMembers('registerToolset()', { toolset }, { toolset: that('a ToolSet', isToolSet) })
+    const replace = options.replace === true
+    if (this.#toolsets.has(toolset.name) && !replace) {
+      throw new ConfigurationError(
+        'toolset',
+        `A tool set named "${toolset.name}" is registered already. Rename one of them, or register it with { replace: true }.`,
+      )
+    }
+    const { schemasOf } = toolSetAccess(toolset)
+    const added = toolset.tools.map((tool) => ({
+      name: tool.name,
+      tool,
+      toolset,
+      schemas: schemasOf(tool) ?? checkTool(tool),
+    }))
+    for (const { name } of added) this.#refuse(name, replace)
+    if (this.#toolsets.has(toolset.name)) this.unregisterToolset(toolset.name)
+    for (const registered of added) this.#tools.set(registered.name, Object.freeze(registered))
+    this.#toolsets.set(toolset.name, toolset)
+    this.#definitions = undefined
+  }
+
+  /**
+   * Removes a set and those tools that came with it; one that has taken the name of such a tool since stays.
+   *
+   * @throws ConfigurationError if there is no such set.
+   */
+  unregisterToolset(name: string): void {
+    const toolset = this.#toolsets.get(name)
+    if (!toolset) {
+      const meant = didYouMean(name, this.#toolsets.keys())
+      const cure = meant === undefined ? '' : ` Did you mean "${meant}"?`
+      const known = this.listToolsets().join(', ') || 'none'
+      throw new ConfigurationError('toolset', `There is no tool set "${name}". Registered: ${known}.${cure}`)
+    }
+    for (const { name: toolName } of this.#ownedBy(toolset)) this.#tools.delete(toolName)
+    this.#toolsets.delete(name)
+    this.#definitions = undefined
+  }
+
+  get(name: string): Tool | undefined {
+    return this.#tools.get(name)?.tool
+  }
+
+  has(name: string): boolean {
+    return this.#tools.has(name)
+  }
+
+  names(): string[] {
+    return [...this.#tools.keys()]
+  }
+
+  list(): Tool[] {
+    return [...this.#tools.values()].map(({ tool }) => tool)
+  }
+
+  listToolsets(): string[] {
+    return [...this.#toolsets.keys()]
+  }
+
+  toolsets(): ToolSetDescription[] {
+    return [...this.#toolsets.values()].map((toolset) => ({
+      name: toolset.name,
+      description: toolset.description,
+      tools: this.#ownedBy(toolset).map(({ name }) => name),
+    }))
+  }
+
+  find({ toolset, tag, query }: ToolQuery = {}): Tool[] {
+    const wanted = query?.toLowerCase()
+    const fits = (registered: RegisteredTool): boolean => {
+      const { description, tags = [] } = registered.tool
+      if (toolset !== undefined && registered.toolset?.name !== toolset) return false
+      if (tag !== undefined && !tags.includes(tag)) return false
+      return (
+        wanted === undefined ||
+        [registered.name, description, ...tags].some((text) => text.toLowerCase().includes(wanted))
+      )
+    }
+    return [...this.#tools.values()].filter(fits).map(({ tool }) => tool)
+  }
+
+  /**
+   * What a model is told of the tools: plain, frozen JSON. The very same array until tools come or go.
+   *
+   * @throws InvalidToolSchemaError, MissingPackageError, ConfigurationError (as rejections) for what could not be checked
+   * when the tool was registered, because its schema takes a package that is loaded on first use.
+   */
+  definitions(): Promise<readonly ToolDefinition[]> {
+    if (this.#definitions === undefined) {
+      const definitions = Promise.all([...this.#tools.values()].map(definitionOf)).then((all) =>
+        Object.freeze(all),
+      )
+      this.#definitions = definitions
+      definitions.catch(() => {
+        // The package may be there next time.
+        if (this.#definitions === definitions) this.#definitions = undefined
+      })
+    }
+    return this.#definitions
+  }
+
+  /** What must not be shown of the configs of all sets, as they are now. A config that is a function has none yet. */
+  secrets(): readonly SecretEntry[] {
+    return [...this.#toolsets.values()].flatMap((toolset) => toolSetAccess(toolset).staticSecrets())
+  }
+
+  /** A tool with all that running it takes. */
+  resolve(name: string): RegisteredTool | undefined {
+    return this.#tools.get(name)
+  }
+
+  /**
+   * Runs one call outside of any agent. Never rejects and never throws: what goes wrong is in the result.
+   * `scope` says what an agent would; its defaults are a real clock, no limit of time, 50,000 code points of output.
+   */
+  async dispatch(
+    call: { readonly id?: string; readonly toolName: string; readonly parameters: unknown },
+    scope: Partial<ExecutionScope> = {},
+  ): Promise<ToolResult> {
+    const startedResult = { callId: '', toolName: '', durationMs: 0 }
+    try {
+      const runtime = scope.runtime ?? systemRuntime
+      const id = call.id ?? runtime.id()
+      const runId = scope.runId ?? runtime.id()
+      const whole: ExecutionScope = {
+        runtime,
+        runId,
+        conversationId: runId,
+        context: undefined,
+        signal: new AbortController().signal,
+        idempotencyKey: `${runId}:${id}`,
+        maxOutput: 50_000,
+        graceMs: 50,
+        allowDynamicTools: false,
+        secrets: new KnownSecrets(this.secrets()),
+        onProgress: () => {},
+        onDiagnostic: () => {},
+        ...scope,
+      }
+      const { result } = await executeToolCall(wholeCall(id, call), this, whole)
+      return result
+    } catch (thrown) {
+      const message = messageOf(thrown)
+      return {
+        ...startedResult,
+        ok: false,
+        output: `Error: ${message}`,
+        error: { code: 'unexpected', message },
+      }
+    }
+  }
+
+  #ownedBy(toolset: ToolSet): RegisteredTool[] {
+    return [...this.#tools.values()].filter((registered) => registered.toolset === toolset)
+  }
+
+  #refuse(name: string, replace: boolean): void {
+    if (name === planTool) {
+      throw new ConfigurationError(
+        'name',
+        `The tool name "${planTool}" is reserved: models declare their plan by it. Rename the tool.`,
+      )
+    }
+    if (!replace && this.#tools.has(name)) throw new DuplicateToolError(name)
+  }
+}
+
+/** Models declare a plan through a tool of this name, which is ours. */
+const planTool = 'plan'
+
+function wholeCall(
+  id: string,
+  { toolName, parameters }: { toolName: string; parameters: unknown },
+): ToolCall {
+  if (isJsonObject(parameters)) return { id, toolName, parameters }
+  return { id, toolName, parameters: {}, invalid: 'the parameters are no object' }
+}
+
+function refuseNeedOfConfig(toolName: string, { config }: ToolSchemas): void {
+  const checked = config?.validate({})
+  if (checked === undefined || checked instanceof Promise || checked.ok) return
+  throw new ConfigurationError(
+    'config',
+    `The tool "${toolName}" needs a hidden config (${configIssues(checked.issues)}). ` +
+      'Register it in a ToolSet: new ToolSet({ name, description, tools: [tool], config }).',
+  )
+}
+
+async function definitionOf({ name, tool, schemas, toolset }: RegisteredTool): Promise<ToolDefinition> {
+  const parameters: JsonSchema = await parametersSchema(name, schemas.parameters)
+  if (toolset) {
+    const { names } = await schemas.parameters.keys()
+    refuseVisibleSecrets(name, names, toolSetAccess(toolset).sealedKeys())
+  }
+  return Object.freeze({ name, description: tool.description, parameters })
+}

@@ -1,0 +1,262 @@
+import { canonicalJson } from '../json.ts'
+import {
+  type AssistantMessage,
+  addUsage,
+  type Message,
+  noUsage,
+  type ToolCall,
+  type ToolResult,
+  toolMessage,
+  type Usage,
+} from '../messages.ts'
+import type { Step } from '../events.ts'
+import type { Entry, ReplyEntry, RunEndedEntry, ToolFinishedEntry } from './entry.ts'
+
+/**
+ * A conversation as it happened: entries are only ever appended. Beside them it keeps what everything else asks for, one
+ * step per entry, so that a turn costs the same in a long conversation as in a short one.
+ */
+export class Transcript {
+  readonly #entries: Entry[] = []
+  readonly #messages: Message[] = []
+  readonly #callIds = new Set<string>()
+  /** Messages that came in while calls were open: they stand after the results. */
+  #waiting: Message[] = []
+  #open: Exchange | undefined
+  #run: RunFold | undefined
+  #plans = 0
+  #usage: Usage = noUsage
+
+  constructor(entries: Iterable<Entry> = []) {
+    for (const entry of entries) this.append(entry)
+  }
+
+  /** The number of entries. */
+  get version(): number {
+    return this.#entries.length
+  }
+
+  get entries(): readonly Entry[] {
+    return this.#entries
+  }
+
+  /** What all runs of the conversation used. */
+  get usage(): Usage {
+    return this.#usage
+  }
+
+  /** The run that began last, also after it has ended. */
+  get run(): RunFold | undefined {
+    return this.#run
+  }
+
+  /** Whether a call of this id was ever made here: ids are unique in a conversation. */
+  hasCall(id: string): boolean {
+    return this.#callIds.has(id)
+  }
+
+  /** The conversation as messages. Calls that are still open are answered as interrupted, so that it is always whole. */
+  history(): Message[] {
+    const open = this.#open
+    if (!open) return this.#messages.slice()
+    return [...this.#messages, ...closed(open), ...this.#waiting]
+  }
+
+  append(entry: Entry): void {
+    this.#entries.push(entry)
+    switch (entry.type) {
+      case 'message':
+        this.#remember(entry.message)
+        return
+      case 'input':
+        // A run that died left calls open; what comes after them must stand after their answers.
+        this.#close()
+        this.#messages.push(entry.message)
+        this.#run = newRun(entry.runId)
+        return
+      case 'reply':
+        this.#reply(entry)
+        return
+      case 'tool_started':
+        this.#run?.started.set(entry.callId, entry.idempotencyKey)
+        return
+      case 'tool_finished':
+        this.#finish(entry)
+        return
+      case 'run_ended':
+        this.#close()
+        if (this.#run) this.#run.ended = entry
+    }
+  }
+
+  #remember(message: Message): void {
+    if (message.role === 'assistant') for (const call of message.toolCalls ?? []) this.#callIds.add(call.id)
+    if (this.#open) this.#waiting.push(message)
+    else this.#messages.push(message)
+  }
+
+  #reply(entry: ReplyEntry): void {
+    this.#usage = addUsage(this.#usage, entry.usage)
+    const run = this.#run
+    if (run) countReply(run, entry)
+    const message = this.#messageOf(entry)
+    if (!message) return
+    const calls = message.toolCalls ?? []
+    if (calls.length === 0) {
+      this.#messages.push(message)
+      return
+    }
+    for (const call of calls) this.#callIds.add(call.id)
+    this.#open = { message, calls, results: new Map() }
+    if (run) run.pending = calls
+  }
+
+  /** What the model is shown of its own reply later; nothing of one that could not be used. */
+  #messageOf(entry: ReplyEntry): AssistantMessage | undefined {
+    const { kind, text, plan, toolCalls = [], reasoning } = entry
+    if (kind === 'malformed' || kind === 'invalid_output') return undefined
+    if (text.trim() === '' && plan === undefined && toolCalls.length === 0) return undefined
+    return {
+      role: 'assistant',
+      content: text,
+      ...(kind === 'step' && toolCalls.length > 0 && { toolCalls }),
+      ...(plan !== undefined && { plan, planId: `plan_${++this.#plans}` }),
+      ...(reasoning && kind !== 'partial' && { reasoning }),
+    }
+  }
+
+  #finish(entry: ToolFinishedEntry): void {
+    const { result } = entry
+    const open = this.#open
+    if (!open || open.results.has(result.callId)) return
+    if (!open.calls.some(({ id }) => id === result.callId)) return
+    open.results.set(result.callId, entry)
+    const run = this.#run
+    if (run) run.pending = run.pending.filter(({ id }) => id !== result.callId)
+    if (open.results.size < open.calls.length) return
+    if (run) countExchange(run, open)
+    this.#close()
+  }
+
+  #close(): void {
+    if (this.#open) {
+      this.#messages.push(...closed(this.#open), ...this.#waiting)
+      this.#open = undefined
+      this.#waiting = []
+    }
+    if (this.#run) this.#run.pending = []
+  }
+}
+
+/** What has happened in one run so far. */
+export interface RunFold {
+  readonly runId: string
+  /** Model replies, of every kind. */
+  iterations: number
+  toolRounds: number
+  last: ReplyEntry | undefined
+  /** Replies in a row, the last ones, that have to be repaired, by kind. */
+  unread: { malformed: number; invalidOutput: number }
+  /** Calls of the last reply that have no result yet, in order. */
+  pending: readonly ToolCall[]
+  /** Calls that were started, with their idempotency keys. */
+  readonly started: Map<string, string>
+  readonly steps: Step[]
+  plan: string | undefined
+  usage: Usage
+  /** Steps in a row, the last ones, in which every call failed in the same way. */
+  failures: { kind: string; count: number; toolName: string; message: string } | undefined
+  /** How often each call was made, with the same result each time, since something new was last learned. */
+  readonly repeats: Map<string, number>
+  readonly learned: Set<string>
+  ended: RunEndedEntry | undefined
+}
+
+/** The same for two calls of the same tool with equal parameters. */
+export function fingerprint(call: Pick<ToolCall, 'toolName' | 'parameters'>): string {
+  return `${call.toolName} ${canonicalJson(call.parameters)}`
+}
+
+interface Exchange {
+  readonly message: AssistantMessage
+  readonly calls: readonly ToolCall[]
+  readonly results: Map<string, ToolFinishedEntry>
+}
+
+const interrupted = 'No result: the run was interrupted, so the outcome of this call is unknown.'
+
+function closed({ message, calls, results }: Exchange): Message[] {
+  return [
+    message,
+    ...calls.map((call) => {
+      const finished = results.get(call.id)
+      if (!finished) return toolMessage(call, interrupted, false)
+      const { result, nudge } = finished
+      return toolMessage(call, nudge ? `${result.output}\n\n${nudge}` : result.output, result.ok)
+    }),
+  ]
+}
+
+function newRun(runId: string): RunFold {
+  return {
+    runId,
+    iterations: 0,
+    toolRounds: 0,
+    last: undefined,
+    unread: { malformed: 0, invalidOutput: 0 },
+    pending: [],
+    started: new Map(),
+    steps: [],
+    plan: undefined,
+    usage: noUsage,
+    failures: undefined,
+    repeats: new Map(),
+    learned: new Set(),
+    ended: undefined,
+  }
+}
+
+function countReply(run: RunFold, entry: ReplyEntry): void {
+  run.iterations++
+  run.last = entry
+  run.usage = addUsage(run.usage, entry.usage)
+  if (entry.plan !== undefined) run.plan = entry.plan
+  if (entry.kind === 'step') run.toolRounds++
+  if (entry.kind === 'malformed') run.unread.malformed++
+  else if (entry.kind === 'invalid_output') run.unread.invalidOutput++
+  else run.unread = { malformed: 0, invalidOutput: 0 }
+}
+
+function countExchange(run: RunFold, { calls, results }: Exchange): void {
+  const done = calls.flatMap((call) => results.get(call.id)?.result ?? [])
+  const last = run.last
+  if (last) {
+    run.steps.push({
+      stepId: last.stepId,
+      ...(last.text !== '' && { thought: last.text }),
+      toolCalls: calls,
+      results: done,
+    })
+  }
+  run.failures = failuresAfter(run.failures, done)
+  const made = calls.flatMap((call) => {
+    const result = results.get(call.id)?.result
+    return result ? [{ key: fingerprint(call), result }] : []
+  })
+  const news = made.some(
+    ({ result, key }) => result.error?.code !== 'no_progress' && !run.learned.has(`${key} ${result.output}`),
+  )
+  if (news) run.repeats.clear()
+  for (const { result, key } of made) {
+    run.learned.add(`${key} ${result.output}`)
+    run.repeats.set(key, (run.repeats.get(key) ?? 0) + 1)
+  }
+}
+
+function failuresAfter(before: RunFold['failures'], results: readonly ToolResult[]): RunFold['failures'] {
+  const first = results[0]
+  if (!first || results.some(({ ok }) => ok)) return undefined
+  const kind = `${first.toolName} ${first.error?.code ?? ''}`
+  const count = before?.kind === kind ? before.count + 1 : 1
+  return { kind, count, toolName: first.toolName, message: first.error?.message ?? first.output }
+}

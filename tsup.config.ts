@@ -1,0 +1,19 @@
+import { defineConfig } from 'tsup'
+
+export default defineConfig({
+  entry: {
+    index: 'src/index.ts',
+    openai: 'src/providers/openai.ts',
+    testing: 'src/testing/index.ts',
+  },
+  format: ['esm'],
+  target: 'node22',
+  platform: 'neutral',
+  external: [/^node:/],
+  // `node:http`, not `http`: bundlers and other runtimes know builtins by the prefix.
+  removeNodeProtocol: false,
+  dts: true,
+  splitting: true,
+  sourcemap: true,
+  clean: true,
+})
