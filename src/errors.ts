@@ -164,10 +164,11 @@ export class LLMError extends TercetError {
   readonly kind: LLMErrorKind
   readonly provider: string
   readonly model: string
-  readonly status?: number
-  readonly retryAfterMs?: number
+  // `declare`: what is absent is no member, not a member that is undefined.
+  declare readonly status?: number
+  declare readonly retryAfterMs?: number
   readonly retryable: boolean
-  readonly requestId?: string
+  declare readonly requestId?: string
 
   constructor(message: string, details: LLMErrorDetails) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined)
@@ -212,7 +213,7 @@ export class MaxIterationsError extends TercetError {
   readonly code = 'max_iterations'
   readonly maxIterations: number
   /** The last text the model said, if any. */
-  readonly partial?: string
+  declare readonly partial?: string
 
   constructor(maxIterations: number, partial?: string) {
     super(

@@ -238,12 +238,13 @@ describe('Scrubber.stream', () => {
     expect(
       ['hello', ' s', 'k-1', '2x', ' sk-', '12345', '!', 's'].map((piece) => stream.push(piece)),
     ).toEqual(['hello', ' ', '', 'sk-12x', ' ', '', '[secret:key]!', ''])
-    expect([stream.end(), stream.end(), stream.push('sk-12345'), stream.end()]).toEqual([
-      's',
-      '',
-      '',
-      '[secret:key]',
-    ])
+    expect([
+      stream.end(),
+      stream.end(),
+      stream.push('k-12345'),
+      stream.push('sk-12345'),
+      stream.end(),
+    ]).toEqual(['s', '', 'k-12345', '', '[secret:key]'])
   })
 
   it('keeps streams of one scrubber apart', () => {

@@ -1,4 +1,4 @@
-import EventEmitter from 'eventemitter3'
+import { EventEmitter } from 'eventemitter3'
 import { type LLMClient, type LLMRequest, wrapClient } from '../client/client.ts'
 import { AgentClosedError, ConfigurationError, messageOf } from '../errors.ts'
 import type { AgentEvent, RunResult } from '../events.ts'
@@ -19,7 +19,7 @@ import { retry } from '../resilience/retry.ts'
 import { createRuntime, type Runtime } from '../runtime.ts'
 import { ToolRegistry } from '../tools/registry.ts'
 import { CompiledSchema } from '../tools/schema.ts'
-import { ToolSet } from '../tools/toolset.ts'
+import { isToolSet, type ToolSet } from '../tools/toolset.ts'
 import type { Tool } from '../tools/tool.ts'
 import type { Entry } from '../transcript/entry.ts'
 import type { Conversation } from './conversation.ts'
@@ -74,8 +74,8 @@ export class Agent<Answer = string> implements AsyncDisposable {
     this.#counts = new TokenCounts(options.countTokens)
     this.#output = options.output && new CompiledSchema(options.output)
     for (const item of options.tools ?? []) {
-      if (item instanceof ToolSet) this.#registry.registerToolset(item)
-      else this.#registry.register(item as Tool) // checked: a set has `tools`, everything else has `execute`
+      if (isToolSet(item)) this.#registry.registerToolset(item)
+      else this.#registry.register(item)
     }
     this.#own = this.#newConversation()
   }

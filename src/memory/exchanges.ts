@@ -1,12 +1,6 @@
 import type { Message } from '../messages.ts'
 import type { TokenCounts } from './tokens.ts'
 
-/** What is kept or dropped whole: an exchange (a reply with calls and its results), or any other message by itself. */
-export interface Unit {
-  readonly messages: readonly Message[]
-  readonly tokens: number
-}
-
 export interface PruneOptions {
   /** Tokens to get down to. */
   readonly limit: number
@@ -31,15 +25,20 @@ export function dropOldest(
   if (excess <= 0) return messages
   const step = Math.max(1, Math.floor(limit / 4))
   const wanted = Math.ceil(excess / step) * step
-  const units = unitsOf(messages, counts)
-  const pinned = pinnedUnits(units, keepNewest)
+  const units = unitsOf(messages)
+  const pinned = pinnedUnits(messages, units, keepNewest)
+  const kept: Message[] = []
   let dropped = 0
-  const kept = units.filter((unit, index) => {
-    if (dropped >= wanted || pinned.has(index)) return true
-    dropped += unit.tokens
-    return false
-  })
-  return kept.length === units.length ? messages : kept.flatMap((unit) => unit.messages)
+  for (const unit of units) {
+    const isKept = dropped >= wanted || pinned.has(unit)
+    for (let at = unit.start; at < unit.end; at++) {
+      const message = messages[at]
+      if (message === undefined) continue
+      if (isKept) kept.push(message)
+      else dropped += counts.message(message)
+    }
+  }
+  return kept.length === messages.length ? messages : kept
 }
 
 /** The exchange the model is in the middle of: the last one, if no user message follows it. */
@@ -48,35 +47,45 @@ export function currentExchange(messages: readonly Message[]): readonly Message[
   return hasCalls(messages[start]) ? messages.slice(start, endOfUnit(messages, start)) : []
 }
 
-function unitsOf(messages: readonly Message[], counts: TokenCounts): readonly Unit[] {
+/** What is kept or dropped whole: an exchange (a reply with calls and its results), or any other message by itself. */
+interface Unit {
+  readonly start: number
+  readonly end: number
+}
+
+function unitsOf(messages: readonly Message[]): readonly Unit[] {
   const units: Unit[] = []
   for (let start = 0; start < messages.length; ) {
     const end = endOfUnit(messages, start)
-    const unit = messages.slice(start, end)
-    units.push({ messages: unit, tokens: counts.messages(unit) })
+    units.push({ start, end })
     start = end
   }
   return units
 }
 
-/** Where the unit that begins at `start` ends. */
 function endOfUnit(messages: readonly Message[], start: number): number {
   let end = start + 1
   if (hasCalls(messages[start])) while (messages[end]?.role === 'tool') end++
   return end
 }
 
-function pinnedUnits(units: readonly Unit[], keepNewest: number): ReadonlySet<number> {
-  const first = units.map(({ messages }) => messages[0])
-  const question = first.findLastIndex((message) => message?.role === 'user')
-  const exchange = first.findLastIndex(hasCalls)
-  const pinned = new Set([question, ...(exchange > question ? [exchange] : [])])
-  let newest = 0
-  for (let index = units.length - 1; index >= 0; index--) {
-    if (newest < keepNewest || first[index]?.role === 'system') pinned.add(index)
-    newest += units[index]?.messages.length ?? 0
-  }
-  return pinned
+function pinnedUnits(
+  messages: readonly Message[],
+  units: readonly Unit[],
+  keepNewest: number,
+): ReadonlySet<Unit> {
+  const question = messages.findLastIndex(({ role }) => role === 'user')
+  const exchange = messages.findLastIndex(hasCalls)
+  const firstOfNewest = messages.length - keepNewest
+  return new Set(
+    units.filter(
+      ({ start, end }) =>
+        messages[start]?.role === 'system' ||
+        start === question ||
+        (start === exchange && exchange > question) ||
+        end > firstOfNewest,
+    ),
+  )
 }
 
 const hasCalls = (message: Message | undefined) =>

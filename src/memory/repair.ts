@@ -212,7 +212,7 @@ export function validateHistory(messages: readonly Message[]): HistoryIssue[] {
     close()
     if (isEmpty(message)) issues.push({ kind: 'empty_message', index })
     if (message.role !== 'assistant') return
-    if (!isEmpty(message) && message.toolCalls?.length === 0) issues.push({ kind: 'empty_calls', index })
+    if (message.toolCalls?.length === 0) issues.push({ kind: 'empty_calls', index })
     const callIds = (message.toolCalls ?? []).map(({ id }) => id)
     for (const callId of callIds) {
       if (callId === '') issues.push({ kind: 'missing_call_id', index, callId })

@@ -157,12 +157,11 @@ function withEssentials(
 function withQuestion(messages: readonly Message[], history: readonly Message[]): readonly Message[] {
   const at = history.findLastIndex(({ role }) => role === 'user')
   const question = history[at]
+  if (question === undefined || messages.includes(question)) return messages
   const earlier = new Set(history.slice(0, at))
   // A user message of the memory's own making may be the question in other words.
-  const isThere = messages.some(
-    (message) => message.role === 'user' && (message === question || !earlier.has(message)),
-  )
-  return question === undefined || isThere ? messages : inserted(messages, [question], history.slice(at + 1))
+  const isThere = messages.some((message) => message.role === 'user' && !earlier.has(message))
+  return isThere ? messages : inserted(messages, [question], history.slice(at + 1))
 }
 
 function withCurrentExchange(messages: readonly Message[], history: readonly Message[]): readonly Message[] {

@@ -54,11 +54,12 @@ export async function executeToolCall(
 ): Promise<ToolOutcome> {
   try {
     const startedAt = scope.runtime.now()
-    const ending = await perform(call, tools, scope)
+    const registered = tools.resolve(call.toolName)
+    const ending = registered ? await perform(call, registered, tools, scope) : unknownTool(call, tools)
     const durationMs = Math.max(0, scope.runtime.now() - startedAt)
-    return render(call, tools.resolve(call.toolName)?.tool, ending, durationMs, scope)
+    return render(call, registered?.tool, ending, durationMs, scope)
   } catch (thrown) {
-    // Not the tool: the clock, the scrubber, a getter of the tool.
+    // Not the tool's work: the clock, or a getter of the tool.
     return render(call, undefined, failed('unexpected', messageOf(thrown)), 0, scope)
   }
 }
@@ -73,42 +74,36 @@ type Ending =
       readonly fatal?: TercetError
     }
 
-async function perform(call: ToolCall, tools: ToolSource, scope: ExecutionScope): Promise<Ending> {
-  if (scope.signal.aborted) return failed('aborted', 'The run was stopped before this call began.')
-  try {
-    const registered = resolve(call, tools)
-    const parameters = parse(call)
-    const input = await untilAborted(buildInput(registered, parameters, scope), scope.signal)
-    return await run(call, registered.tool, input, tools, scope)
-  } catch (thrown) {
-    if (scope.signal.aborted) return failed('aborted', 'The run was stopped before this call began.')
-    if (thrown instanceof MissingPackageError)
-      return { ...failed(thrown.code, thrown.message), fatal: thrown }
-    return failed(isTercetError(thrown) ? thrown.code : 'unexpected', messageOf(thrown))
-  }
-}
+const failed = (code: string, message: string) => ({ status: 'failed', error: { code, message } }) as const
 
-function resolve({ toolName }: ToolCall, tools: ToolSource): RegisteredTool {
-  const registered = tools.resolve(toolName)
-  if (registered) return registered
+const notBegun = failed('aborted', 'The run was stopped before this call began.')
+
+function unknownTool({ toolName }: ToolCall, tools: ToolSource): Ending {
   const available = tools.names()
   const meant = didYouMean(toolName, available)
-  const { message } = new ToolNotFoundError(cutText(toolName, 64).text, available)
-  throw new NotFound(
-    toolName,
-    available,
-    meant === undefined ? message : `${message} Did you mean "${meant}"?`,
-  )
+  const { code, message } = new ToolNotFoundError(cutText(toolName, 64).text, available)
+  return failed(code, meant === undefined ? message : `${message} Did you mean "${meant}"?`)
 }
 
-class NotFound extends ToolNotFoundError {
-  constructor(toolName: string, available: readonly string[], message: string) {
-    super(toolName, available)
-    this.message = message
+async function perform(
+  call: ToolCall,
+  registered: RegisteredTool,
+  tools: ToolSource,
+  scope: ExecutionScope,
+): Promise<Ending> {
+  if (scope.signal.aborted) return notBegun
+  let input: ToolInput
+  try {
+    input = await untilAborted(buildInput(registered, parsed(call), scope), scope.signal)
+  } catch (thrown) {
+    if (scope.signal.aborted) return notBegun
+    const ending = failed(isTercetError(thrown) ? thrown.code : 'unexpected', messageOf(thrown))
+    return thrown instanceof MissingPackageError ? { ...ending, fatal: thrown } : ending
   }
+  return run(call, registered.tool, input, tools, scope)
 }
 
-function parse({ toolName, parameters, invalid }: ToolCall): JsonObject {
+function parsed({ toolName, parameters, invalid }: ToolCall): JsonObject {
   if (invalid === undefined) return parameters
   throw new ToolInputError(
     toolName,
@@ -126,18 +121,16 @@ async function run(
 ): Promise<Ending> {
   const effect = tool.effect ?? 'once'
   const attempts = effect === 'once' || !tool.retry ? 1 : (tool.retry.attempts ?? 3)
-  for (let attempt = 1; ; attempt += 1) {
+  let ending: Ending = notBegun
+  for (let attempt = 1; !scope.signal.aborted; attempt += 1) {
     const ended = await executeOnce(call, tool, input, tools, scope)
-    const ending = endingOf(ended, tool, effect)
-    const isFinal =
-      ended.how !== 'threw' || scope.signal.aborted || ('fatal' in ending && ending.fatal !== undefined)
-    if (isFinal || attempt >= attempts) return ending
-    const isAwake = await scope.runtime.sleep(delayBefore(attempt + 1, tool), scope.signal).then(
-      () => true,
-      () => false,
-    )
-    if (!isAwake) return ending
+    ending = endingOf(ended, tool, effect)
+    const isFinal = ended.how !== 'threw' || ending.status !== 'failed' || ending.fatal !== undefined
+    if (isFinal || attempt >= attempts) break
+    // An abort ends the wait, and with it the loop.
+    await scope.runtime.sleep(delayBefore(attempt + 1, tool), scope.signal).catch(() => {})
   }
+  return ending
 }
 
 /** Before attempt `n`, in milliseconds. */
@@ -167,8 +160,8 @@ async function executeOnce(
   tools: ToolSource,
   scope: ExecutionScope,
 ): Promise<Ended> {
-  const { runtime, signal, timeoutMs } = { ...scope, timeoutMs: tool.timeoutMs }
-  const { controller, unlink } = linkedController(signal)
+  const { runtime } = scope
+  const { controller, unlink } = linkedController(scope.signal)
   const over = new AbortController()
   let stopped: Stop | undefined
 
@@ -196,7 +189,8 @@ async function executeOnce(
     toolName: call.toolName,
     context: scope.context,
     progress: (update) => {
-      if (!over.signal.aborted) scope.onProgress(scope.secrets.scrubber.value(outputJson(update)))
+      if (over.signal.aborted) return
+      scope.onProgress(scope.secrets.scrubber.value(outputJson(update)))
     },
     ...(scope.allowDynamicTools && { registry: dynamicTools(tools) }),
   }
@@ -207,7 +201,7 @@ async function executeOnce(
       return { how: 'threw', thrown, ...(stopped && { stopped }) }
     }
   }
-  if (timeoutMs !== undefined) overtime(timeoutMs).catch(() => {})
+  if (tool.timeoutMs !== undefined) overtime(tool.timeoutMs).catch(() => {})
   try {
     return await Promise.race([running(), leftBehind])
   } finally {
@@ -230,14 +224,14 @@ function endingOf(ended: Ended, tool: Tool, effect: string): Ending {
   if (ended.how === 'threw' && isTercetError(ended.thrown) && ended.thrown.code === 'fatal_tool') {
     return { ...failed('fatal_tool', messageOf(ended.thrown)), fatal: ended.thrown }
   }
-  if (ended.stopped === undefined) return threw(ended.thrown)
+  if (ended.how === 'threw' && ended.stopped === undefined) return threw(ended.thrown)
   // It was under way when it was stopped: only the tool's own promise says whether doing it again is safe.
   const advice =
     effect === 'once'
       ? ' Its outcome is unknown: check before you call it again.'
       : ' It may be called again.'
   const { code, message } =
-    ended.stopped.why === 'timeout'
+    ended.stopped?.why === 'timeout'
       ? ended.stopped.error
       : { code: 'aborted', message: `The run was stopped before the tool "${tool.name}" finished.` }
   if (ended.how === 'threw') return failed(code, message + advice)
@@ -261,8 +255,6 @@ function threw(thrown: unknown): Ending {
     message || 'The tool failed and did not say why.',
   )
 }
-
-const failed = (code: string, message: string) => ({ status: 'failed', error: { code, message } }) as const
 
 /** Puts an ending into words, scrubbed and cut. */
 function render(

@@ -28,7 +28,7 @@ export function compileJsonSchema(schema: JsonSchema): (value: unknown) => Valid
   const root = JSON.parse(JSON.stringify(schema)) as JsonSchema // JSON of JSON
   const validator = new Validator({ ...root }, '7', false)
   return (value) => {
-    const fitted = fit(value, root, root, 0)
+    const fitted = fitTo(value, root, root, 0)
     if (fitted === tooDeep) return { ok: false, issues: ['parameters: nested too deeply'] }
     const { valid, errors } = validator.validate(fitted)
     return valid ? { ok: true, value: fitted } : { ok: false, issues: schemaIssues(errors, root) }
@@ -42,7 +42,7 @@ export function knownKeys(schema: JsonSchema): KnownKeys {
 
 /** A copy of plain data without `__proto__`, `constructor` and `prototype` keys; `undefined` if it is nested too deeply. */
 export function withoutHostileKeys(value: JsonObject): JsonObject | undefined {
-  const copy = fit(value, undefined, {}, 0)
+  const copy = fitTo(value, undefined, {}, 0)
   return copy === tooDeep ? undefined : (copy as JsonObject) // the same shape, less some keys
 }
 
@@ -50,7 +50,7 @@ export function withoutHostileKeys(value: JsonObject): JsonObject | undefined {
 const deepest = 200
 const tooDeep: unique symbol = Symbol('too deep')
 
-function fit(value: unknown, schema: JsonValue | undefined, root: JsonSchema, depth: number): unknown {
+function fitTo(value: unknown, schema: JsonValue | undefined, root: JsonSchema, depth: number): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (depth > deepest) return tooDeep
   if (Array.isArray(value)) return fitArray(value, partsFor(schema, value, root), root, depth)
@@ -66,7 +66,7 @@ function fitArray(
 ): unknown {
   const copy: unknown[] = []
   for (const [index, item] of value.entries()) {
-    const fitted = fit(item, itemSchema(parts, index), root, depth + 1)
+    const fitted = fitTo(item, itemSchema(parts, index), root, depth + 1)
     if (fitted === tooDeep) return tooDeep
     copy.push(fitted)
   }
@@ -88,7 +88,7 @@ function fitObject(value: object, schema: JsonValue | undefined, root: JsonSchem
   const fields = new Map<string, unknown>()
   for (const [key, member] of Object.entries(value)) {
     if (hostileKeys.has(key) || member === undefined || !(isOpen || names.has(key))) continue
-    const fitted = fit(member, propertySchema(parts, key), root, depth + 1)
+    const fitted = fitTo(member, propertySchema(parts, key), root, depth + 1)
     if (fitted === tooDeep) return tooDeep
     fields.set(key, fitted)
   }

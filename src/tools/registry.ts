@@ -189,7 +189,6 @@ export class ToolRegistry implements Iterable<Tool>, ToolSource {
     call: { readonly id?: string; readonly toolName: string; readonly parameters: unknown },
     scope: Partial<ExecutionScope> = {},
   ): Promise<ToolResult> {
-    const startedResult = { callId: '', toolName: '', durationMs: 0 }
     try {
       const runtime = scope.runtime ?? systemRuntime
       const id = call.id ?? runtime.id()
@@ -214,10 +213,12 @@ export class ToolRegistry implements Iterable<Tool>, ToolSource {
     } catch (thrown) {
       const message = messageOf(thrown)
       return {
-        ...startedResult,
+        callId: String(call?.id ?? ''),
+        toolName: String(call?.toolName),
         ok: false,
         output: `Error: ${message}`,
         error: { code: 'unexpected', message },
+        durationMs: 0,
       }
     }
   }

@@ -178,7 +178,8 @@ function standardValidator(schema: StandardSchema): (value: unknown) => Validati
         ? { ok: false, issues: issueTexts(result.issues, value) }
         : { ok: true, value: result.value }
     const result = schema['~standard'].validate(value)
-    return result instanceof Promise ? result.then(read) : read(result)
+    // A promise of any realm and library.
+    return 'then' in result ? Promise.resolve(result).then(read) : read(result)
   }
 }
 

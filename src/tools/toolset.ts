@@ -1,16 +1,5 @@
 import { ConfigurationError, DuplicateToolError, messageOf, shown } from '../errors.ts'
-import {
-  checkOptions,
-  either,
-  filledText,
-  fn,
-  hidden,
-  list,
-  object,
-  optional,
-  text,
-  that,
-} from '../options.ts'
+import { checkOptions, either, filledText, fn, hidden, list, optional, text, that } from '../options.ts'
 import { Scrubber } from '../scrubber.ts'
 import { collectSecrets, isPlainObject, isSecret, openConfig, type SecretEntry } from '../secret.ts'
 import { checkTool, type ToolSchemas } from './define.ts'
@@ -43,6 +32,9 @@ export interface ToolSetOptions {
   /** What `config` has to be. Its defaults are filled in. */
   readonly configSchema?: Schema
 }
+
+// Registered, so that a set made by another copy of this package is one too.
+const access: unique symbol = Symbol.for('tercet.toolset')
 
 /** Tools that belong together and share a hidden config. */
 export class ToolSet {
@@ -143,17 +135,17 @@ export class ToolSet {
     if (typeof config === 'function') return
     const opened = this.#read(config)
     const sealed = sealedKeys(config)
-    const fit = (schema: CompiledSchema | undefined, value: Config, whose: string): Config => {
+    const fitted = (schema: CompiledSchema | undefined, value: Config, whose: string): Config => {
       const checked = schema?.validate(value)
       // A schema that takes its time is asked again when a tool is called.
       if (checked === undefined || checked instanceof Promise) return value
       if (!checked.ok) throw this.#unfit(whose, checked.issues, opened.secrets)
       return withParsed(value, checked.value)
     }
-    const value = fit(this.#configSchema, opened.config, 'its configSchema')
+    const value = fitted(this.#configSchema, opened.config, 'its configSchema')
     for (const tool of this.tools) {
       const schemas = this.#schemas.get(tool)
-      fit(schemas?.config, value, `the config of tool "${tool.name}"`)
+      fitted(schemas?.config, value, `the config of tool "${tool.name}"`)
       const keys = schemas?.parameters.keys()
       if (keys === undefined) continue
       if (keys instanceof Promise)
@@ -200,9 +192,6 @@ interface ToolSetAccess {
   /** @throws ConfigurationError (as a rejection), its message scrubbed. */
   open(scope: ConfigScope): Promise<OpenToolConfig>
 }
-
-// Registered, so that a set made by another copy of this package is one too.
-const access: unique symbol = Symbol.for('tercet.toolset')
 
 /** What only the registry and the executor may do with a set. */
 export function toolSetAccess(set: ToolSet): ToolSetAccess {

@@ -49,7 +49,7 @@ describe('what a client threw', () => {
       const error = clientError(thrown, source)
       expect(error).toMatchObject({ code: 'llm', kind: 'unknown', retryable: false })
       expect(error.cause).toBe(thrown)
-      expect(error).toHaveProperty('status', undefined)
+      expect(error).not.toHaveProperty('status')
     }
   })
 

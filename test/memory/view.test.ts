@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { AgentMemory, MemoryContext } from '../../src/memory/memory.ts'
-import { validateHistory } from '../../src/memory/repair.ts'
+import type { AgentMemory, MemoryContext, TokenCounter } from '../../src/memory/memory.ts'
+import { repairHistory, validateHistory } from '../../src/memory/repair.ts'
 import { SimpleAgentMemory } from '../../src/memory/simple.ts'
 import { TokenCounts } from '../../src/memory/tokens.ts'
 import { type View, type ViewInput, view } from '../../src/memory/view.ts'
@@ -356,29 +356,47 @@ describe('any view', () => {
     )
     .map((options) => new SimpleAgentMemory(options))
   const histories = fc.oneof(agentHistory, hostileHistory)
+  const counters = fc.constantFrom<(TokenCounter | undefined)[]>(
+    undefined,
+    (text) => text.length,
+    () => 1,
+    (text) => text.split(' ').length / 3,
+    (text) => (text.length % 2 ? Number.NaN : 7),
+  )
 
   test('is valid, within its budget or says so, ordered, never empty, and the view of itself', async () => {
     await fc.assert(
-      fc.asyncProperty(histories, fc.option(simple), windows, async (history, memory, input) => {
-        const before = structuredClone(history)
-        const seen = await viewOf(deepFreeze(history), { ...input, memory })
-        expect(history).toEqual(before)
-        expect(validateHistory(seen.messages)).toEqual([])
-        expect(seen.tokens).toBe(new TokenCounts().messages(seen.messages))
-        const isOver = seen.budgetTokens !== undefined && seen.tokens > seen.budgetTokens
-        expect(seen.diagnostics.some(({ code }) => code === 'context_overflow')).toBe(isOver)
-        if (history.some(({ role }) => role === 'user')) {
-          expect(seen.messages.some(({ role }) => role === 'user')).toBe(true)
-        }
-        const places = seen.messages
-          .filter(({ role }) => role !== 'tool')
-          .map((message) => history.indexOf(message))
-          .filter((place) => place >= 0)
-        expect(places).toEqual(places.toSorted((a, b) => a - b))
-        const again = await viewOf(seen.messages, { ...input, memory })
-        expect(again.messages).toEqual(seen.messages)
-        expect(again.tokens).toBe(seen.tokens)
-      }),
+      fc.asyncProperty(
+        histories,
+        fc.option(simple),
+        windows,
+        counters,
+        async (history, memory, window, counter) => {
+          const input = { ...window, counts: new TokenCounts(counter) }
+          const before = structuredClone(history)
+          const seen = await viewOf(deepFreeze(history), { ...input, memory })
+          expect(history).toEqual(before)
+          expect(validateHistory(seen.messages)).toEqual([])
+          expect(seen.tokens).toBe(new TokenCounts(counter).messages(seen.messages))
+          const isOver = seen.budgetTokens !== undefined && seen.tokens > seen.budgetTokens
+          expect(seen.diagnostics.some(({ code }) => code === 'context_overflow')).toBe(isOver)
+          if (history.some(({ role }) => role === 'user')) {
+            const isSpoken = ({ role }: Message) => role !== 'system'
+            const [opening] = repairHistory(history).messages.filter(isSpoken)
+            const [first] = seen.messages.filter(isSpoken)
+            expect(seen.messages.some(({ role }) => role === 'user')).toBe(true)
+            if (memory === null && first?.role !== 'user') expect(first).toEqual(opening)
+          }
+          const places = seen.messages
+            .filter(({ role }) => role !== 'tool')
+            .map((message) => history.indexOf(message))
+            .filter((place) => place >= 0)
+          expect(places).toEqual(places.toSorted((a, b) => a - b))
+          const again = await viewOf(seen.messages, { ...input, memory })
+          expect(again.messages).toEqual(seen.messages)
+          expect(again.tokens).toBe(seen.tokens)
+        },
+      ),
       { numRuns: 1500 },
     )
   })

@@ -1,0 +1,100 @@
+import type { Passage } from './passages.ts'
+import { contentWords, otherWords, stemsOf } from './words.ts'
+
+/** A passage that was found. */
+export interface Hit {
+  readonly passage: Passage
+  readonly score: number
+  /** How much of what was looked for it speaks of, from 0 to 1: rare words count for more. */
+  readonly coverage: number
+}
+
+export interface Findings {
+  /** Best first. */
+  readonly hits: readonly Hit[]
+  /** Words that were looked for and stand nowhere. */
+  readonly unknown: readonly string[]
+}
+
+interface Indexed {
+  readonly passage: Passage
+  readonly counts: ReadonlyMap<string, number>
+  readonly length: number
+  readonly weight: number
+}
+
+/** Finds passages by words: BM25, in which headings count more than text and documentation more than source. */
+export class SearchIndex {
+  readonly #passages: readonly Indexed[]
+  readonly #holders = new Map<string, number>()
+  readonly #meanLength: number
+
+  constructor(passages: readonly Passage[]) {
+    this.#passages = passages.map(indexed)
+    for (const { counts } of this.#passages) {
+      for (const stem of counts.keys()) this.#holders.set(stem, (this.#holders.get(stem) ?? 0) + 1)
+    }
+    const lengths = this.#passages.reduce((sum, { length }) => sum + length, 0)
+    this.#meanLength = Math.max(1, lengths / Math.max(1, this.#passages.length))
+  }
+
+  find(query: string, limit: number): Findings {
+    const words = contentWords(query)
+    const hits = this.#passages
+      .map((candidate) => this.#hit(candidate, words.map(({ stem }) => stem)))
+      .filter(({ score }) => score > 0)
+      .sort((a, b) => b.score - a.score)
+    const unknown = words.filter(({ stem }) => !this.#holders.has(stem)).map(({ text }) => text)
+    return { hits: hits.slice(0, limit), unknown }
+  }
+
+  #hit(candidate: Indexed, stems: readonly string[]): Hit {
+    let wanted = 0
+    let met = 0
+    let relevance = 0
+    for (const stem of stems) {
+      const rarity = this.#rarity(stem)
+      wanted += rarity
+      const own = this.#frequency(candidate, stem)
+      const akin = Math.max(0, ...otherWords(stem).map((other) => this.#frequency(candidate, other)))
+      const frequency = Math.max(own, akin * kinship)
+      relevance += rarity * frequency
+      if (frequency > 0) met += own > 0 ? rarity : rarity * kinship
+    }
+    const coverage = wanted === 0 ? 0 : met / wanted
+    return { passage: candidate.passage, score: relevance * coverage * candidate.weight, coverage }
+  }
+
+  /** How telling a word is: one that stands nowhere is the most telling of all. */
+  #rarity(stem: string): number {
+    const holders = this.#holders.get(stem) ?? 0
+    return Math.log(1 + (this.#passages.length - holders + 0.5) / (holders + 0.5))
+  }
+
+  #frequency({ counts, length }: Indexed, stem: string): number {
+    const count = counts.get(stem) ?? 0
+    return (count * 2.2) / (count + 1.2 * (0.4 + 0.6 * (length / this.#meanLength)))
+  }
+}
+
+/** What another word for it counts, where the word itself would count 1. */
+const kinship = 0.6
+
+/** A word in a heading counts as so many in the text. */
+const headingWeight = 3
+
+function indexed(passage: Passage): Indexed {
+  const counts = new Map<string, number>()
+  const add = (stem: string, weight: number) => counts.set(stem, (counts.get(stem) ?? 0) + weight)
+  const stems = stemsOf(passage.text)
+  for (const stem of stems) add(stem, 1)
+  for (const stem of new Set(stemsOf(`${passage.heading} ${passage.path}`))) add(stem, headingWeight)
+  return { passage, counts, length: stems.length, weight: weightOf(passage.path) }
+}
+
+/** What is written for users comes first, what is written for contributors after it, then source. */
+function weightOf(path: string): number {
+  if (/^(?:CHANGELOG|AGENTS)\.md$|^docs\/(?:architecture|decisions)/.test(path)) return 0.6
+  if (path.endsWith('.md')) return 1
+  return path.startsWith('examples/') ? 0.5 : 0.4
+}
