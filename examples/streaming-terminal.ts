@@ -25,16 +25,15 @@ const write = (text: string) => {
   process.stdout.write(text)
 }
 
-// Text is shown when it is sure to be the answer. A terminal cannot take back what it showed, and in the native
-// protocol what streams as an answer may turn out to be the thought beside a tool call: see docs/events.md, `retracted`.
 for await (const event of agent.runStream('What is 20 + 22?')) {
   if (event.type === 'plan') write(`Plan:\n${event.plan}\n`)
-  if (event.type === 'step' && event.thought) write(`… ${event.thought}\n`)
+  if (event.type === 'token' && event.channel === 'answer') write(event.text)
+  // What streamed as the answer was the thought beside a tool call. A terminal cannot take it back, but say so.
+  if (event.type === 'retracted' && event.channel === 'answer') write(' (a thought)\n')
   if (event.type === 'tool_execution' && event.status === 'completed') {
     write(`→ ${event.toolName} = ${event.result.output}\n`)
   }
-  if (event.type === 'final_response') write(`${event.answer}\n`)
-  if (event.type === 'run_end') write(`(${event.usage.inputTokens + event.usage.outputTokens} tokens)\n`)
+  if (event.type === 'run_end') write(`\n${event.usage.inputTokens + event.usage.outputTokens} tokens\n`)
 }
 
-assert.equal(screen, 'Plan:\n1. add\n2. answer\n… Adding.\n→ add = 42\nIt is 42.\n(45 tokens)\n')
+assert.equal(screen, 'Plan:\n1. add\n2. answer\nAdding. (a thought)\n→ add = 42\nIt is 42.\n45 tokens\n')

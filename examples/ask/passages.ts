@@ -49,7 +49,8 @@ function sectionCuts(lines: readonly string[]): Cut[] {
     }
     const open = cuts.at(-1)
     if (!open) cuts.push({ from, heading: '' })
-    else if (line === '' && from - open.from >= longestSection) cuts.push({ from: from + 1, heading: open.heading })
+    else if (line === '' && from - open.from >= longestSection)
+      cuts.push({ from: from + 1, heading: open.heading })
   })
   return cuts
 }

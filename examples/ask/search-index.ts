@@ -41,7 +41,12 @@ export class SearchIndex {
   find(query: string, limit: number): Findings {
     const words = contentWords(query)
     const hits = this.#passages
-      .map((candidate) => this.#hit(candidate, words.map(({ stem }) => stem)))
+      .map((candidate) =>
+        this.#hit(
+          candidate,
+          words.map(({ stem }) => stem),
+        ),
+      )
       .filter(({ score }) => score > 0)
       .sort((a, b) => b.score - a.score)
     const unknown = words.filter(({ stem }) => !this.#holders.has(stem)).map(({ text }) => text)

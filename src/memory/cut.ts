@@ -11,9 +11,8 @@ export interface CutOptions {
 }
 
 /**
- * Cuts the longest texts until the messages fit, and no text below the length of another that was cut; the array that
- * was given, if they already fit. Texts are never emptied, and calls, images and files stay as they are: it may
- * therefore end above the limit.
+ * Cuts the longest texts down to one length at which the messages fit; the array that was given, if they already do.
+ * Texts are never emptied, and calls, images and files stay as they are: it may therefore end above the limit.
  */
 export function cutLongest(
   messages: readonly Message[],

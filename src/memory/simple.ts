@@ -8,7 +8,9 @@ import { TokenCounts } from './tokens.ts'
 export interface SimpleAgentMemoryOptions {
   /** Tokens of history that are sent at most, at least 1. Default: what the context window leaves; 8,000 if it is unknown. */
   readonly maxHistoryTokens?: number
-  /** Messages at the end that are sent in any case, at least 1; an exchange counts with all its messages. Default 2. */
+  /**
+   * Messages at the end that are cut rather than dropped, at least 1; an exchange counts with all its messages. Default 2.
+   */
   readonly minMessages?: number
 }
 

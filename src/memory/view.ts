@@ -1,9 +1,9 @@
 import { untilAborted } from '../abort.ts'
 import { messageOf, shown } from '../errors.ts'
 import { type Message, parseMessage } from '../messages.ts'
-import { cutLongest } from './cut.ts'
+import { type CutOptions, cutLongest } from './cut.ts'
 import { currentExchange, dropOldest } from './exchanges.ts'
-import type { AgentMemory } from './memory.ts'
+import type { AgentMemory, MemoryContext } from './memory.ts'
 import { repairHistory } from './repair.ts'
 import type { TokenCounts } from './tokens.ts'
 
@@ -53,105 +53,94 @@ export interface ViewDiagnostic {
  * @throws The signal's reason, when it aborts while the memory works.
  */
 export async function view(input: ViewInput): Promise<View> {
-  const { counts, memory, contextWindow } = input
-  const diagnostics: ViewDiagnostic[] = []
-  const budgetTokens = contextWindow === undefined ? undefined : budgetOf(contextWindow, input)
+  const { counts, memory, conversationId, signal } = input
+  const budgetTokens = budgetOf(input)
+  const budget = budgetTokens !== undefined && { budgetTokens }
   const repaired = repairHistory(input.history)
-  if (repaired.repairs.length > 0) diagnostics.push(repairDiagnostic('The history', repaired.repairs))
   const history = repaired.messages
-
-  const managed = memory ? await managedHistory(memory, history, input, budgetTokens, diagnostics) : history
-  const chosen = managed === history ? history : withEssentials(managed, history, diagnostics)
-  const fitting =
-    budgetTokens === undefined ? chosen : dropOldest(chosen, counts, { limit: budgetTokens, keepNewest: 0 })
-  const opened = withOpening(fitting, history)
-  const messages = budgetTokens === undefined ? opened : cutToFit(opened, counts, budgetTokens)
-
+  const managed = memory
+    ? await managedBy(memory, history, { countTokens: counts.text, conversationId, signal, ...budget })
+    : { messages: history, diagnostics: [] }
+  const messages =
+    budgetTokens === undefined
+      ? withOpening(managed.messages, history)
+      : fitted(managed.messages, history, counts, budgetTokens)
   const tokens = counts.messages(messages)
-  if (budgetTokens === undefined) return { messages, tokens, diagnostics }
-  if (tokens > budgetTokens) {
-    diagnostics.push({
-      code: 'context_overflow',
-      message:
-        `The least that can be sent is about ${tokens} tokens, and ${budgetTokens} of the context window of ` +
-        `${contextWindow} are left for it, besides ${input.overheadTokens} of instructions and tools. Shorten them or ` +
-        'the last message, or use a model with a larger window.',
-    })
-  }
-  return { messages, tokens, budgetTokens, diagnostics }
+  const diagnostics = [...repairDiagnostics('The history', repaired.repairs), ...managed.diagnostics]
+  if (budgetTokens !== undefined && tokens > budgetTokens)
+    diagnostics.push(overflow(tokens, budgetTokens, input))
+  return { messages, tokens, ...budget, diagnostics }
 }
 
-function budgetOf(contextWindow: number, input: ViewInput): number {
-  const { overheadTokens, safetyMargin = 0.1 } = input
+function budgetOf(input: ViewInput): number | undefined {
+  const { contextWindow, overheadTokens, safetyMargin = 0.1 } = input
+  if (contextWindow === undefined) return undefined
   const { maxOutputTokens = Math.min(4_096, Math.floor(contextWindow / 4)) } = input
   return Math.max(0, Math.floor(contextWindow * (1 - safetyMargin)) - overheadTokens - maxOutputTokens)
 }
 
-function repairDiagnostic(what: string, repairs: readonly string[]): ViewDiagnostic {
-  const more = repairs.length > 3 ? ` And ${repairs.length - 3} more.` : ''
+function overflow(tokens: number, budgetTokens: number, input: ViewInput): ViewDiagnostic {
   return {
-    code: 'history_repaired',
-    message: `${what} was repaired. ${repairs.slice(0, 3).join(' ')}${more}`,
+    code: 'context_overflow',
+    message:
+      `The least that can be sent is about ${tokens} tokens, and ${budgetTokens} of the context window of ` +
+      `${input.contextWindow} are left for it, besides ${input.overheadTokens} of instructions and tools. Shorten them ` +
+      'or the last message, or use a model with a larger window.',
   }
 }
 
-/** What the memory makes of the history; the history itself, if the memory fails. */
-async function managedHistory(
+function repairDiagnostics(what: string, repairs: readonly string[]): ViewDiagnostic[] {
+  if (repairs.length === 0) return []
+  const more = repairs.length > 3 ? ` And ${repairs.length - 3} more.` : ''
+  return [
+    { code: 'history_repaired', message: `${what} was repaired. ${repairs.slice(0, 3).join(' ')}${more}` },
+  ]
+}
+
+type Managed = Pick<View, 'messages' | 'diagnostics'>
+
+async function managedBy(
   memory: AgentMemory,
   history: readonly Message[],
-  { counts, conversationId, signal }: ViewInput,
-  budgetTokens: number | undefined,
-  diagnostics: ViewDiagnostic[],
-): Promise<readonly Message[]> {
-  const context = {
-    countTokens: counts.text,
-    conversationId,
-    signal,
-    ...(budgetTokens !== undefined && { budgetTokens }),
-  }
+  context: MemoryContext,
+): Promise<Managed> {
   try {
     // A copy of its own: a memory that shifts and splices harms nobody. Within an async function, so that what it throws
     // at once is a rejection too.
     const managing = (async () => memory.manageHistory([...history], context))()
-    const managed = await untilAborted(managing, signal)
-    return checkedMessages(managed, history)
+    const messages = checkedMessages(await untilAborted(managing, context.signal), history)
+    return messages === history ? { messages, diagnostics: [] } : withEssentials(messages, history)
   } catch (error) {
-    signal.throwIfAborted()
-    diagnostics.push({
-      code: 'memory_failed',
-      message: `The memory failed, so the history is sent without it: ${messageOf(error)}`,
-    })
-    return history
+    context.signal.throwIfAborted()
+    const message = `The memory failed, so the history is sent without it: ${messageOf(error)}`
+    return { messages: history, diagnostics: [{ code: 'memory_failed', message }] }
   }
 }
 
 /** The history itself if all of it came back. Messages of the memory's own making are checked. */
 function checkedMessages(managed: unknown, history: readonly Message[]): readonly Message[] {
-  if (!Array.isArray(managed))
+  if (!Array.isArray(managed)) {
     throw new TypeError(`manageHistory must return messages, got ${shown(managed)}.`)
-  const isAll =
-    managed.length === history.length && history.every((message, index) => message === managed[index])
+  }
+  const isAll = managed.length === history.length && history.every((message, at) => message === managed[at])
   if (isAll) return history
   const known = new Set<unknown>(history)
-  return Array.from(
-    managed as unknown[],
-    (message, index) =>
-      known.has(message) ? (message as Message) : parseMessage(message, `manageHistory()[${index}]`), // it is one of ours
+  const isKnown = (message: unknown): message is Message => known.has(message)
+  return Array.from(managed as unknown[], (message, at) =>
+    isKnown(message) ? message : parseMessage(message, `manageHistory()[${at}]`),
   )
 }
 
 /** What the memory chose, without torn exchanges, and with what a model cannot go on without. */
-function withEssentials(
-  managed: readonly Message[],
-  history: readonly Message[],
-  diagnostics: ViewDiagnostic[],
-): readonly Message[] {
+function withEssentials(managed: readonly Message[], history: readonly Message[]): Managed {
   const answered = new Set(managed.flatMap((message) => (message.role === 'tool' ? [message.callId] : [])))
   const isWhole = (message: Message) =>
     message.role !== 'assistant' || (message.toolCalls ?? []).every(({ id }) => answered.has(id))
   const { messages, repairs } = repairHistory(managed.filter(isWhole))
-  if (repairs.length > 0) diagnostics.push(repairDiagnostic('What the memory gave back', repairs))
-  return withCurrentExchange(withQuestion(messages, history), history)
+  return {
+    messages: withCurrentExchange(withQuestion(messages, history), history),
+    diagnostics: repairDiagnostics('What the memory gave back', repairs),
+  }
 }
 
 function withQuestion(messages: readonly Message[], history: readonly Message[]): readonly Message[] {
@@ -206,19 +195,19 @@ function withOpening(messages: readonly Message[], history: readonly Message[]):
   )
 }
 
-function cutToFit(messages: readonly Message[], counts: TokenCounts, limit: number): readonly Message[] {
+function fitted(
+  managed: readonly Message[],
+  history: readonly Message[],
+  counts: TokenCounts,
+  limit: number,
+): readonly Message[] {
+  const messages = withOpening(dropOldest(managed, counts, { limit, keepNewest: 0 }), history)
   const question = messages.findLastIndex(({ role }) => role === 'user')
-  const results = cutLongest(messages, counts, {
-    limit,
-    keep: 'start',
-    mayCut: ({ role }) => role === 'tool',
-  })
-  const others = cutLongest(results, counts, {
-    limit,
-    keep: 'start',
-    mayCut: ({ role }, index) => role !== 'tool' && index !== question,
-  })
-  const all = cutLongest(others, counts, { limit, keep: 'start', mayCut: (_, index) => index === question })
+  const cut = (uncut: readonly Message[], mayCut: CutOptions['mayCut']) =>
+    cutLongest(uncut, counts, { limit, keep: 'start', mayCut })
+  const results = cut(messages, ({ role }) => role === 'tool')
+  const others = cut(results, ({ role }, index) => role !== 'tool' && index !== question)
+  const all = cut(others, (_, index) => index === question)
   // A question is not spoiled in vain: what cannot fit without it cannot fit.
   return counts.messages(all) <= limit ? all : others
 }

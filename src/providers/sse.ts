@@ -4,7 +4,7 @@ import { untilAborted } from '../abort.ts'
 /** One server-sent event. */
 export interface SseEvent {
   readonly data: string
-  /** Its `event:` field; `error` also for llama.cpp's lines of that name. */
+  /** Its `event:` field. */
   readonly type?: string
 }
 
@@ -69,9 +69,8 @@ class EventReader {
     this.#parser = createParser({
       maxBufferSize: longestText,
       onEvent: ({ data, event }) => this.#read.push({ data, ...(event !== undefined && { type: event }) }),
-      onError: ({ type, field, value }) => {
-        if (type === 'max-buffer-size-exceeded') this.#isTooLarge = true
-        if (field === 'error') this.#read.push({ data: value ?? '', type: 'error' })
+      onError: ({ type }) => {
+        this.#isTooLarge ||= type === 'max-buffer-size-exceeded'
       },
     })
   }
@@ -87,8 +86,8 @@ class EventReader {
   }
 }
 
-// The fields of an event stream, and llama.cpp's; a body that starts with anything else is none.
-const fields = ['data:', 'event:', 'id:', 'retry:', ':', 'error:']
+// A body that starts with anything else is no event stream.
+const fields = ['data:', 'event:', 'id:', 'retry:', ':']
 
 function startsAsEvents(start: string): boolean {
   const first = start.slice(0, 1024).trimStart()

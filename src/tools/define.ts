@@ -38,14 +38,14 @@ export interface ToolSettings {
 /** A tool whose parameters, and hidden config if it has one, are described by a schema library such as zod. */
 export interface TypedToolOptions<Parameters, Config> extends ToolSettings {
   readonly parameters: StandardSchema<Parameters>
-  readonly config?: StandardSchema<Config>
+  readonly config?: StandardSchema<Config> | JsonSchema
   execute(input: Parameters & Config, context: ToolContext): unknown
 }
 
 /** A tool whose parameters are described by plain JSON Schema. */
 export interface JsonToolOptions<Config> extends ToolSettings {
   readonly parameters: JsonSchema
-  readonly config?: StandardSchema<Config>
+  readonly config?: StandardSchema<Config> | JsonSchema
   execute(input: JsonObject & Config, context: ToolContext): unknown
 }
 

@@ -9,7 +9,7 @@ export type { KnownKeys, Validation }
 
 /**
  * The JSON Schema a model is shown for `schema`, frozen and without `$schema`. A promise only where a package has to be
- * loaded for it: for zod 3, and zod 4 before 4.2.
+ * loaded for it: for zod 3 and early zod 4.
  *
  * @throws ConfigurationError, or rejects with it, for a schema library that has no JSON Schema.
  * @throws MissingPackageError (as a rejection) if the package that converts it is not installed.

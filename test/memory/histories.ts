@@ -106,3 +106,14 @@ export const agentHistory: fc.Arbitrary<Message[]> = fc
     }
     return isOpen ? history.slice(0, -1) : history
   })
+
+/** An agent's conversation after one accident: a message is gone, there twice, or changed places with the next. */
+export const damagedHistory: fc.Arbitrary<Message[]> = fc
+  .tuple(agentHistory, fc.nat(), fc.constantFrom('lost', 'doubled', 'swapped'))
+  .map(([history, place, accident]) => {
+    const at = place % history.length
+    const [message, next] = history.slice(at, at + 2)
+    if (message === undefined || accident === 'lost') return history.toSpliced(at, 1)
+    if (accident === 'doubled' || next === undefined) return history.toSpliced(at, 0, message)
+    return history.toSpliced(at, 2, next, message)
+  })

@@ -6,7 +6,7 @@ import { SimpleAgentMemory } from '../../src/memory/simple.ts'
 import { TokenCounts } from '../../src/memory/tokens.ts'
 import { type View, type ViewInput, view } from '../../src/memory/view.ts'
 import { assistant, type Message, system, toolMessage, user } from '../../src/messages.ts'
-import { agentHistory, hostileHistory } from './histories.ts'
+import { agentHistory, damagedHistory, hostileHistory } from './histories.ts'
 
 const viewOf = (history: readonly Message[], input: Partial<ViewInput> = {}): Promise<View> =>
   view({
@@ -168,6 +168,24 @@ describe('a view within a window', () => {
   })
 })
 
+describe('a growing conversation', () => {
+  test('keeps the beginning of its requests for many calls in a row', async () => {
+    const history = [
+      user(words(10)),
+      ...Array.from({ length: 300 }, (_, index) => exchange(6, String.fromCharCode(0x4e00 + index))).flat(),
+    ]
+    const counts = new TokenCounts()
+    const second = new Set<Message | undefined>()
+    for (let length = 3; length <= history.length; length += 2) {
+      const { messages } = await viewOf(history.slice(0, length), { counts, contextWindow: 2_000 })
+      expect(messages[0]).toBe(history[0])
+      second.add(messages[1])
+    }
+    // 2,410 tokens in all, and room for 1,300: four quarters of it had to go.
+    expect(second.size).toBe(1 + 4)
+  })
+})
+
 describe('a memory', () => {
   test('is asked once, with the repaired history and what is left for it', async () => {
     const asked: [readonly Message[], MemoryContext][] = []
@@ -305,6 +323,13 @@ describe('a memory', () => {
     ])
   })
 
+  test('may begin with words of its own, and not with a reply to a question it forgot', async () => {
+    const history = [user('u'), assistant('a'), user('v')]
+    const summary = assistant('So far: u.')
+    const summarizing = memory((messages) => [summary, ...messages.slice(1)])
+    expect((await viewOf(history, { memory: summarizing })).messages).toEqual([summary, user('v')])
+  })
+
   test('that keeps the first two, a summary and the last two is repaired where it tears', async () => {
     class SummarizingMemory implements AgentMemory {
       readonly maxMessages: number
@@ -355,7 +380,7 @@ describe('any view', () => {
       { requiredKeys: [] },
     )
     .map((options) => new SimpleAgentMemory(options))
-  const histories = fc.oneof(agentHistory, hostileHistory)
+  const histories = fc.oneof(agentHistory, damagedHistory, hostileHistory)
   const counters = fc.constantFrom<(TokenCounter | undefined)[]>(
     undefined,
     (text) => text.length,

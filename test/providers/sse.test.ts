@@ -31,7 +31,7 @@ describe('a body', () => {
 
   test('gives the same events wherever its bytes are cut, with any line ends and a byte order mark', async () => {
     const bytes = new TextEncoder().encode(
-      '\uFEFFdata: größer 👋\r\n\r\ndata: 2\r\rdata: 3\n\nerror: {"x":1}\n\ndata: [DONE]',
+      '\uFEFFdata: größer 👋\r\n\r\ndata: 2\r\rdata: 3\n\nevent: error\ndata: {"x":1}\n\ndata: [DONE]',
     )
     const expected = [
       { data: 'größer 👋' },
@@ -59,8 +59,11 @@ describe('a body', () => {
   )
 
   test('that is missing is an empty text', async () => {
-    const parts = await Array.fromAsync(readBody(null, open))
-    expect(parts).toEqual([''])
+    const reading = readBody(null, open)
+    expect([await reading.next(), await reading.next()]).toEqual([
+      { done: false, value: '' },
+      { done: true, value: undefined },
+    ])
   })
 
   test.each(['data: ', '{"a":"'])('without end is refused at 16 million characters: %j…', async (start) => {

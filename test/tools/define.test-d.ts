@@ -92,3 +92,13 @@ new ToolSet({ name: 'x', description: '', tools: [], config: async ({ context })
 tool({ name: 'x', parameters: z.object({}), execute: () => 1 })
 // @ts-expect-error no such effect
 tool({ ...said, parameters: z.object({}), effect: 'write', execute: () => 1 })
+
+tool({
+  ...said,
+  parameters: z.object({ city: z.string() }),
+  config: { type: 'object', properties: { apiKey: { type: 'string' } } },
+  execute: (input, { config }) => {
+    expectTypeOf(input).toEqualTypeOf<{ city: string }>()
+    expectTypeOf(config['apiKey']).toEqualTypeOf<unknown>()
+  },
+})

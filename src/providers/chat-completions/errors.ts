@@ -55,20 +55,19 @@ export function bodyError(error: unknown, source: ErrorSource, requestId?: strin
   })
 }
 
-/** An answer that is none. `what` completes "answered with …". */
-export function malformedError(what: string, source: ErrorSource, requestId?: string): LLMError {
-  const { provider, model } = source
-  return new LLMError(
-    cut(
-      `${provider} (${model}) answered with ${source.scrubber.text(what)}. Call again; if it stays, check the base URL.`,
-    ),
-    {
-      kind: 'malformed',
-      provider,
-      model,
-      ...(requestId !== undefined && { requestId }),
-    },
+/** An answer that is none. `what` completes "answered with …"; it shows nothing that is to be scrubbed. */
+export function malformedError(what: string, { provider, model }: ErrorSource, requestId?: string): LLMError {
+  const text = sentence(
+    `${subject(provider, model)} answered with ${what}`,
+    '',
+    `${advice.malformed} ${ifItStays}`,
   )
+  return new LLMError(text, {
+    kind: 'malformed',
+    provider,
+    model,
+    ...(requestId !== undefined && { requestId }),
+  })
 }
 
 export function endedEarlyError(source: ErrorSource, requestId?: string): LLMError {
@@ -95,8 +94,8 @@ export function transportError(thrown: unknown, source: ErrorSource): LLMError {
           ? 'malformed'
           : 'unknown'
   const deepest = chain.findLast(({ message }) => message !== '')?.message ?? 'no reason given'
-  const own = scrubber.text(deepest)
-  return new LLMError(cut(`${provider} (${model}): ${cut(own, longestQuote)}. ${advice[kind]}`), {
+  const own = oneLine(scrubber.text(deepest.slice(0, 65_536)))
+  return new LLMError(sentence(subject(provider, model), own, advice[kind]), {
     kind,
     provider,
     model,
@@ -156,17 +155,14 @@ function wireError(
   extra: { retryAfterMs?: number; requestId?: string; retryable?: boolean },
 ): LLMError {
   const { kind, status, type, code } = wire
-  const own = cut(oneLine(scrubber.text(wire.message)), longestQuote)
-  const label = [status, code !== String(status) ? code : '', code === '' ? type : '']
-    .filter(Boolean)
-    .join(' ')
-  const what = label === '' ? 'failed' : `answered ${cut(scrubber.text(label), 60)}`
+  // Scrubbed before it is cut: a part of a key is not known as one.
+  const own = oneLine(scrubber.text(wire.message.slice(0, 65_536)))
+  const named = code === '' ? type : code
+  const label = [status, named === String(status) ? '' : named].filter(Boolean).join(' ')
+  const what = label === '' ? 'failed' : `answered ${cut(oneLine(scrubber.text(label)), 60)}`
   const isRedirect = status !== undefined && status >= 300 && status < 400
-  const words = own === '' ? '' : `: ${own}`
   return new LLMError(
-    cut(
-      `${provider} (${model}) ${what}${words}${/[.!?…]$/.test(words) ? '' : '.'} ${isRedirect ? redirected : advice[kind]}`,
-    ),
+    sentence(`${subject(provider, model)} ${what}`, own, isRedirect ? redirected : advice[kind]),
     {
       kind,
       provider,
@@ -177,6 +173,7 @@ function wireError(
   )
 }
 
+const ifItStays = 'If it stays, check the base URL.'
 const redirected = 'Set baseURL to the address it redirects to: redirects are not followed.'
 
 /** What to do next, for people. */
@@ -309,11 +306,21 @@ function withoutSecrets(chain: readonly Cause[], scrubber: Scrubber): Error | un
   }, undefined)
 }
 
-/** Code points a message has at most, and the provider's own words in it. */
+/** Code points a message has at most. */
 const longestMessage = 300
-const longestQuote = 200
 
-function cut(text: string, longest = longestMessage): string {
+/** `subject: own words. What to do.`, where the provider's own words give way. */
+function sentence(subject: string, own: string, advice: string): string {
+  const room = longestMessage - [...`${subject}: . ${advice}`].length
+  const said = own === '' ? subject : `${subject}: ${cut(own, room)}`
+  return `${said}${/[.!?…]$/.test(said) ? '' : '.'} ${advice}`
+}
+
+function subject(provider: string, model: string): string {
+  return `${provider} (${cut(model, 60)})`
+}
+
+function cut(text: string, longest: number): string {
   const points = [...text.slice(0, longest * 2 + 1)]
   return points.length <= longest ? text : `${points.slice(0, longest - 1).join('')}…`
 }

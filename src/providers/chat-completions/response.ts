@@ -48,9 +48,10 @@ export class CompletionReader {
     }
     const chunk = parsed(text)
     if (type === 'error') throw this.#errorOf(chunk ?? text)
-    if (chunk === undefined) throw this.#malformed(`a stream with an event that is no JSON: ${excerpt(text)}`)
+    if (chunk === undefined)
+      throw this.#malformed(`a stream with an event that is no JSON: ${this.#excerpt(text)}`)
     if (!isJsonObject(chunk))
-      throw this.#malformed(`a stream with an event that is no object: ${excerpt(text)}`)
+      throw this.#malformed(`a stream with an event that is no object: ${this.#excerpt(text)}`)
     if (isGiven(chunk['error'])) throw this.#errorOf(chunk)
     return this.#read(chunk)
   }
@@ -62,8 +63,8 @@ export class CompletionReader {
    */
   readBody(text: string): readonly LLMChunk[] {
     const body = parsed(text)
-    if (body === undefined) throw this.#malformed(describeText(text))
-    if (!isJsonObject(body)) throw this.#malformed(`JSON that is no object: ${excerpt(text)}`)
+    if (body === undefined) throw this.#malformed(this.#describe(text))
+    if (!isJsonObject(body)) throw this.#malformed(`JSON that is no object: ${this.#excerpt(text)}`)
     if (isGiven(body['error'])) throw this.#errorOf(body)
     if (!Array.isArray(body['choices'])) {
       // Some servers give an error without its wrapper.
@@ -168,6 +169,19 @@ export class CompletionReader {
     return bodyError(error, this.#source, this.#source.requestId)
   }
 
+  #describe(text: string): string {
+    if (text.trim() === '') return 'an empty body'
+    return text.trimStart().startsWith('<')
+      ? 'a web page instead of JSON'
+      : `what is no JSON: ${this.#excerpt(text)}`
+  }
+
+  #excerpt(text: string): string {
+    // Scrubbed before it is cut: a part of a key is not known as one.
+    const clean = this.#source.scrubber.text(text.slice(0, 4096))
+    return [...clean.slice(0, 160).replace(/\s+/g, ' ').trim()].slice(0, 80).join('')
+  }
+
   #malformed(what: string): Error {
     return malformedError(what, this.#source, this.#source.requestId)
   }
@@ -232,15 +246,6 @@ function textIn(value: JsonValue | undefined): string {
 
 function isGiven(value: JsonValue | undefined): boolean {
   return value !== undefined && value !== null && value !== false && value !== ''
-}
-
-function describeText(text: string): string {
-  if (text.trim() === '') return 'an empty body'
-  return text.trimStart().startsWith('<') ? 'a web page instead of JSON' : `what is no JSON: ${excerpt(text)}`
-}
-
-function excerpt(text: string): string {
-  return [...text.slice(0, 160).replace(/\s+/g, ' ').trim()].slice(0, 80).join('')
 }
 
 function parsed(text: string): JsonValue | undefined {

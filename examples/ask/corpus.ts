@@ -1,0 +1,160 @@
+import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { join, sep } from 'node:path'
+import { type Tool, tool } from 'tercet'
+import { z } from 'zod'
+import { passagesOf } from './passages.ts'
+import { type Hit, SearchIndex } from './search-index.ts'
+import { contentWords } from './words.ts'
+
+/** What of a repository may be read: nothing beside it, whatever a model asks for. */
+const readable = ['README.md', 'CHANGELOG.md', 'AGENTS.md', 'docs', 'src', 'examples']
+
+const mostLines = 200
+const mostCharacters = 12_000
+const mostBytes = 1_000_000
+const longestExcerpt = 14
+
+/** Three tools over the documentation and the source in the folder `root`. They read, and nothing else. */
+export function corpusTools(root: string): Tool[] {
+  const corpus = new Corpus(root)
+  return [
+    tool({
+      name: 'list_files',
+      description: 'Lists the files of the repository that can be read, with their titles.',
+      parameters: z.object({
+        folder: z
+          .string()
+          .optional()
+          .describe('Only what is in this folder, such as "docs". Default: everything.'),
+      }),
+      effect: 'read',
+      execute: ({ folder }) => corpus.list(folder ?? ''),
+    }),
+    tool({
+      name: 'search',
+      description:
+        'Finds the passages of the documentation and the source that speak of the given words, best first. Each has ' +
+        'its file and lines, and how much of what was looked for it speaks of.',
+      parameters: z.object({
+        query: z.string().min(1).describe('A few telling words. No operators, no filler words.'),
+        limit: z.number().int().min(1).max(20).default(6).describe('Passages at most.'),
+      }),
+      effect: 'read',
+      execute: ({ query, limit }) => corpus.search(query, limit),
+    }),
+    tool({
+      name: 'read_file',
+      description: `Reads lines of a file that list_files or search named, at most ${mostLines} at once, with their numbers.`,
+      parameters: z.object({
+        path: z.string().min(1).describe('As it was named, such as "docs/tools.md".'),
+        from: z.number().int().min(1).default(1).describe('The first line.'),
+        to: z.number().int().min(1).optional().describe('The last line. Default: as many as fit.'),
+      }),
+      effect: 'read',
+      execute: ({ path, from, to }) => corpus.read(path, from, to),
+    }),
+  ]
+}
+
+class Corpus {
+  readonly #root: string
+  #index: SearchIndex | undefined
+
+  constructor(root: string) {
+    this.#root = realpathSync(root)
+  }
+
+  list(folder: string): string {
+    const within = folder.replace(/^\.?\/|\/+$/g, '')
+    const files = this.#files().filter(
+      (path) => within === '' || path === within || path.startsWith(`${within}/`),
+    )
+    if (files.length === 0)
+      throw new Error(`There is no folder "${folder}". Readable: ${readable.join(', ')}.`)
+    return files.map((path) => `${path}${titleOf(path, this.#text(path))}`).join('\n')
+  }
+
+  search(query: string, limit: number): string {
+    this.#index ??= new SearchIndex(this.#files().flatMap((path) => passagesOf(path, this.#text(path))))
+    const { hits, unknown } = this.#index.find(query, limit)
+    const words = contentWords(query).map(({ text }) => text)
+    const nowhere = unknown.length > 0 ? ` Found nowhere: ${unknown.join(', ')}.` : ''
+    const head = `${hits.length} passages for: ${words.join(', ')}.${nowhere}`
+    return [head, ...hits.map(hitText)].join('\n\n')
+  }
+
+  read(path: string, from: number, to = from + mostLines - 1): string {
+    const lines = this.#text(this.#checked(path)).replace(/\n$/, '').split(/\r?\n/)
+    if (from > lines.length)
+      throw new Error(`${path} has ${lines.length} lines; line ${from} is not one of them.`)
+    if (to < from) throw new Error(`to (${to}) is before from (${from}).`)
+    const shown: string[] = []
+    let characters = 0
+    for (const line of lines.slice(from - 1, Math.min(to, from + mostLines - 1))) {
+      characters += line.length
+      if (characters > mostCharacters) break
+      shown.push(`${from + shown.length}| ${line}`)
+    }
+    if (shown.length === 0)
+      shown.push(`${from}| ${lines[from - 1]?.slice(0, mostCharacters)} … (the line is longer)`)
+    return `${path}, lines ${from}-${from + shown.length - 1} of ${lines.length}\n${shown.join('\n')}`
+  }
+
+  /** @throws Error, in words for a model, for a path that is not one of the files or that leads out of the repository. */
+  #checked(path: string): string {
+    const parts = path.split('/')
+    const inside = readable.includes(parts[0] ?? '') && !/[\\\0]/.test(path)
+    if (!inside || parts.some((part) => part === '' || part.startsWith('.') || part === 'node_modules')) {
+      throw new Error(
+        `"${path}" cannot be read. Readable: ${readable.join(', ')}. list_files names every file.`,
+      )
+    }
+    const file = join(this.#root, ...parts)
+    const info = statSync(file, { throwIfNoEntry: false })
+    if (!info?.isFile()) throw new Error(`There is no file "${path}". list_files names those that exist.`)
+    // A link may lead anywhere, also from within a folder.
+    if (realpathSync(file) !== file) throw new Error(`"${path}" is a link, and links are not followed.`)
+    if (info.size > mostBytes) throw new Error(`"${path}" is too large to be read.`)
+    return path
+  }
+
+  #text(path: string): string {
+    const bytes = readFileSync(join(this.#root, path))
+    if (bytes.subarray(0, 8_000).includes(0)) throw new Error(`"${path}" is no text.`)
+    return bytes.toString('utf8')
+  }
+
+  /** All readable files, sorted; links are none. */
+  #files(): string[] {
+    return readable.flatMap((name) => {
+      const info = statSync(join(this.#root, name), { throwIfNoEntry: false })
+      if (info?.isFile()) return [name]
+      if (!info?.isDirectory()) return []
+      return readdirSync(join(this.#root, name), { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile() && /\.(?:md|ts|mts|js|json)$/.test(entry.name))
+        .map((entry) =>
+          join(entry.parentPath, entry.name)
+            .slice(this.#root.length + 1)
+            .split(sep)
+            .join('/'),
+        )
+        .filter((path) => !/(?:^|\/)(?:\.|node_modules\/)/.test(path))
+        .sort()
+    })
+  }
+}
+
+function titleOf(path: string, text: string): string {
+  const title = path.endsWith('.md') ? /^# (.+)$/m.exec(text)?.[1] : undefined
+  return title === undefined ? '' : ` — ${title}`
+}
+
+/** The form that `readHits` of the offline client takes apart again. */
+function hitText({ passage, coverage }: Hit, index: number): string {
+  const { path, from, to, heading, text } = passage
+  const lines = text.split('\n')
+  const excerpt = lines.slice(0, longestExcerpt)
+  if (lines.length > longestExcerpt) excerpt.push(`… (${lines.length - longestExcerpt} more lines)`)
+  const head = `[${index + 1}] ${path}:${from}-${to} (${Math.round(coverage * 100)} %)${heading && ` — ${heading}`}`
+  return `${head}\n${excerpt.join('\n')}`
+}
