@@ -437,4 +437,3 @@ export function shown(value: unknown): string {
   if (typeof value === 'bigint') return `${value}n`
   return String(value)
 }
-

@@ -1,23 +1,4 @@
 export { Agent, type AgentSnapshot } from './agent/agent.ts'
-export type { Conversation, ConversationRunOptions } from './agent/conversation.ts'
-export {
-  type AgentOptions,
-  autonomous,
-  type InstructionsContext,
-  type RunLimits,
-  type RunOptions,
-} from './agent/options.ts'
-export type { RunStream } from './agent/run-stream.ts'
-export { resultOf } from './agent/result.ts'
-export type { HookInfo, Hooks } from './agent/hooks.ts'
-export {
-  emptySnapshot,
-  type RunSnapshot,
-  reduceSnapshot,
-  type SnapshotCall,
-  type SnapshotStep,
-} from './agent/run-snapshot.ts'
-export { consoleLogger, type Logger, type LogLevel } from './agent/logger.ts'
 export {
   type AgentConfig,
   type ConfigLayer,
@@ -26,26 +7,25 @@ export {
   type ResolvedConfig,
   resolveConfig,
 } from './agent/config.ts'
-
-export { type JsonToolOptions, type TypedToolOptions, tool } from './tools/define.ts'
+export type { Conversation, ConversationRunOptions } from './agent/conversation.ts'
+export type { HookInfo, Hooks } from './agent/hooks.ts'
+export { consoleLogger, type Logger, type LogLevel } from './agent/logger.ts'
 export {
-  type DynamicTools,
-  type Effect,
-  type Schema,
-  type SchemaIssue,
-  type SchemaResult,
-  type StandardSchema,
-  Tool,
-  type ToolContext,
-  type ToolOutput,
-  type ToolRetry,
-  toolError,
-  toolResult,
-} from './tools/tool.ts'
-export { ToolSet, type ToolSetOptions } from './tools/toolset.ts'
-export { ToolRegistry } from './tools/registry.ts'
-export { isSecret, type Secret, secret } from './secret.ts'
-
+  type AgentOptions,
+  autonomous,
+  type InstructionsContext,
+  type RunLimits,
+  type RunOptions,
+} from './agent/options.ts'
+export { resultOf } from './agent/result.ts'
+export {
+  emptySnapshot,
+  type RunSnapshot,
+  reduceSnapshot,
+  type SnapshotCall,
+  type SnapshotStep,
+} from './agent/run-snapshot.ts'
+export type { RunStream } from './agent/run-stream.ts'
 export {
   type CallOptions,
   type Capabilities,
@@ -61,79 +41,8 @@ export {
   type ToolDefinition,
   wrapClient,
 } from './client/client.ts'
-export { textClient, type TextClientOptions } from './client/text-client.ts'
 export { type ClientFactory, ProviderRegistry } from './client/provider-registry.ts'
-export { type RetryOptions, retry } from './resilience/retry.ts'
-
-export {
-  type AssistantMessage,
-  addUsage,
-  assistant,
-  type Content,
-  type ContentPart,
-  type FilePart,
-  type ImagePart,
-  type Message,
-  parseMessages,
-  type Reasoning,
-  type SystemMessage,
-  system,
-  type TextPart,
-  type ToolCall,
-  type ToolMessage,
-  type ToolResult,
-  textOf,
-  toolMessage,
-  type Usage,
-  type UserMessage,
-  user,
-} from './messages.ts'
-export type {
-  AgentDiagnosticEvent,
-  AgentEvent,
-  AgentFinalResponseEvent,
-  AgentPlanEvent,
-  AgentRetracted,
-  AgentRetryEvent,
-  AgentRunEnd,
-  AgentRunStart,
-  AgentStepEvent,
-  AgentStreamEnd,
-  AgentStreamStart,
-  AgentToken,
-  AgentToolExecutionEvent,
-  AgentToolResultsEvent,
-  AgentUsageEvent,
-  DiagnosticCode,
-  RunLimit,
-  RunResult,
-  RunStatus,
-  RunTiming,
-  Step,
-} from './events.ts'
-export { eventTypes, isEvent } from './events.ts'
-
-export type { AgentMemory, MemoryContext, TokenCounter } from './memory/memory.ts'
-export { SimpleAgentMemory, type SimpleAgentMemoryOptions } from './memory/simple.ts'
-export { estimateTokens } from './memory/tokens.ts'
-export { type HistoryIssue, repairHistory, validateHistory } from './memory/repair.ts'
-export {
-  type ConversationInfo,
-  type ConversationQuery,
-  type ConversationStore,
-  MemoryStore,
-} from './transcript/store.ts'
-export type {
-  Entry,
-  InputEntry,
-  MessageEntry,
-  ReplyEntry,
-  ReplyKind,
-  RunEndedEntry,
-  ToolFinishedEntry,
-  ToolStartedEntry,
-} from './transcript/entry.ts'
-
+export { type TextClientOptions, textClient } from './client/text-client.ts'
 export {
   AgentClosedError,
   ConcurrentRunError,
@@ -169,5 +78,91 @@ export {
   ToolTimeoutError,
   UnexpectedError,
 } from './errors.ts'
-export { createRuntime, type Runtime, systemRuntime } from './runtime.ts'
+export type {
+  AgentDiagnosticEvent,
+  AgentEvent,
+  AgentFinalResponseEvent,
+  AgentPlanEvent,
+  AgentRetracted,
+  AgentRetryEvent,
+  AgentRunEnd,
+  AgentRunStart,
+  AgentStepEvent,
+  AgentStreamEnd,
+  AgentStreamStart,
+  AgentToken,
+  AgentToolExecutionEvent,
+  AgentToolResultsEvent,
+  AgentUsageEvent,
+  DiagnosticCode,
+  RunLimit,
+  RunResult,
+  RunStatus,
+  RunTiming,
+  Step,
+} from './events.ts'
+export { eventTypes, isEvent } from './events.ts'
 export type { JsonObject, JsonSchema, JsonValue } from './json.ts'
+export type { AgentMemory, MemoryContext, TokenCounter } from './memory/memory.ts'
+export { type HistoryIssue, repairHistory, validateHistory } from './memory/repair.ts'
+export { SimpleAgentMemory, type SimpleAgentMemoryOptions } from './memory/simple.ts'
+export { estimateTokens } from './memory/tokens.ts'
+export {
+  type AssistantMessage,
+  addUsage,
+  assistant,
+  type Content,
+  type ContentPart,
+  type FilePart,
+  type ImagePart,
+  type Message,
+  parseMessages,
+  type Reasoning,
+  type SystemMessage,
+  system,
+  type TextPart,
+  type ToolCall,
+  type ToolMessage,
+  type ToolResult,
+  textOf,
+  toolMessage,
+  type Usage,
+  type UserMessage,
+  user,
+} from './messages.ts'
+export { type RetryOptions, retry } from './resilience/retry.ts'
+export { createRuntime, type Runtime, systemRuntime } from './runtime.ts'
+export { isSecret, type Secret, secret } from './secret.ts'
+export { type JsonToolOptions, type TypedToolOptions, tool } from './tools/define.ts'
+export { ToolRegistry } from './tools/registry.ts'
+export {
+  type DynamicTools,
+  type Effect,
+  type Schema,
+  type SchemaIssue,
+  type SchemaResult,
+  type StandardSchema,
+  Tool,
+  type ToolContext,
+  type ToolOutput,
+  type ToolRetry,
+  toolError,
+  toolResult,
+} from './tools/tool.ts'
+export { ToolSet, type ToolSetOptions } from './tools/toolset.ts'
+export type {
+  Entry,
+  InputEntry,
+  MessageEntry,
+  ReplyEntry,
+  ReplyKind,
+  RunEndedEntry,
+  ToolFinishedEntry,
+  ToolStartedEntry,
+} from './transcript/entry.ts'
+export {
+  type ConversationInfo,
+  type ConversationQuery,
+  type ConversationStore,
+  MemoryStore,
+} from './transcript/store.ts'

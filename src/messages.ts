@@ -132,7 +132,11 @@ export const assistant = (content: string, toolCalls?: readonly ToolCall[]): Ass
 })
 
 /** The answer to `call`, as a message. */
-export const toolMessage = (call: Pick<ToolCall, 'id' | 'toolName'>, content: string, ok = true): ToolMessage => ({
+export const toolMessage = (
+  call: Pick<ToolCall, 'id' | 'toolName'>,
+  content: string,
+  ok = true,
+): ToolMessage => ({
   role: 'tool',
   callId: call.id,
   toolName: call.toolName,
@@ -153,7 +157,9 @@ export function textOf(content: Content): string {
  */
 export function parseMessages(value: unknown, path = 'history'): Message[] {
   if (!Array.isArray(value)) {
-    throw new ConfigurationError(path, `${path} must be an array of messages, got ${shown(value)}.`, { value })
+    throw new ConfigurationError(path, `${path} must be an array of messages, got ${shown(value)}.`, {
+      value,
+    })
   }
   return value.map((message: unknown, index) => parseMessage(message, `${path}[${index}]`))
 }
@@ -180,7 +186,8 @@ export function parseMessage(value: unknown, path: string): Message {
     }
     case 'assistant': {
       const calls = value['toolCalls']
-      if (calls !== undefined && !Array.isArray(calls)) fail(`${path}.toolCalls`, 'an array of tool calls', calls)
+      if (calls !== undefined && !Array.isArray(calls))
+        fail(`${path}.toolCalls`, 'an array of tool calls', calls)
       const toolCalls = (Array.isArray(calls) ? calls : []).map((call: unknown, index) => {
         const where = `${path}.toolCalls[${index}]`
         if (!isJsonObject(call)) return fail(where, 'a tool call { id, toolName, parameters }', call)
@@ -188,15 +195,19 @@ export function parseMessage(value: unknown, path: string): Message {
         if (typeof id !== 'string' || id === '') return fail(`${where}.id`, 'a non-empty string', id)
         if (typeof toolName !== 'string') return fail(`${where}.toolName`, 'a string', toolName)
         if (!isJsonObject(parameters)) return fail(`${where}.parameters`, 'an object', parameters)
-        return { id, toolName, parameters }
+        const { invalid } = call
+        return { id, toolName, parameters, ...(typeof invalid === 'string' && { invalid }) }
       })
       const content = value['content']
       const said = content === undefined || content === null ? '' : text('content')
       return {
         ...assistant(said, toolCalls),
         ...(typeof value['plan'] === 'string' && { plan: value['plan'] }),
+        ...(typeof value['planId'] === 'string' && { planId: value['planId'] }),
         // Kept as it was made: only the provider that signed it can judge it.
-        ...(Array.isArray(value['reasoning']) && { reasoning: value['reasoning'] as unknown as readonly Reasoning[] }),
+        ...(Array.isArray(value['reasoning']) && {
+          reasoning: value['reasoning'] as unknown as readonly Reasoning[],
+        }),
       }
     }
     default:
@@ -229,7 +240,9 @@ export function parseContent(value: unknown, path: string): Content {
     const { url, data, mediaType, name } = part
     if (typeof url === 'string') {
       const source = { url, ...(typeof mediaType === 'string' && { mediaType }) }
-      return type === 'image' ? { type, ...source } : { type, ...(typeof name === 'string' && { name }), ...source }
+      return type === 'image'
+        ? { type, ...source }
+        : { type, ...(typeof name === 'string' && { name }), ...source }
     }
     if (typeof data !== 'string' || typeof mediaType !== 'string') {
       return fail(where, 'given by `url`, or by base64 `data` and its `mediaType`', part)

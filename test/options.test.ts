@@ -66,25 +66,73 @@ describe('checkOptions', () => {
   })
 
   test.each([
-    [{ maxIterations: 'many' }, 'maxIterations', 'Agent option maxIterations must be an integer from 1 to 1000, got "many".'],
-    [{ maxIterations: 0 }, 'maxIterations', 'Agent option maxIterations must be an integer from 1 to 1000, got 0.'],
-    [{ maxIterations: 1.5 }, 'maxIterations', 'Agent option maxIterations must be an integer from 1 to 1000, got 1.5.'],
-    [{ maxIterations: null }, 'maxIterations', 'Agent option maxIterations must be an integer from 1 to 1000, got null.'],
-    [{ maxIterations: Number.NaN }, 'maxIterations', 'Agent option maxIterations must be an integer from 1 to 1000, got NaN.'],
+    [
+      { maxIterations: 'many' },
+      'maxIterations',
+      'Agent option maxIterations must be an integer from 1 to 1000, got "many".',
+    ],
+    [
+      { maxIterations: 0 },
+      'maxIterations',
+      'Agent option maxIterations must be an integer from 1 to 1000, got 0.',
+    ],
+    [
+      { maxIterations: 1.5 },
+      'maxIterations',
+      'Agent option maxIterations must be an integer from 1 to 1000, got 1.5.',
+    ],
+    [
+      { maxIterations: null },
+      'maxIterations',
+      'Agent option maxIterations must be an integer from 1 to 1000, got null.',
+    ],
+    [
+      { maxIterations: Number.NaN },
+      'maxIterations',
+      'Agent option maxIterations must be an integer from 1 to 1000, got NaN.',
+    ],
     [{ share: 2 }, 'share', 'Agent option share must be a number from 0 to 1, got 2.'],
-    [{ timeoutMs: 0 }, 'timeoutMs', 'Agent option timeoutMs must be a number of milliseconds greater than 0, got 0.'],
-    [{ timeoutMs: Number.POSITIVE_INFINITY }, 'timeoutMs', 'Agent option timeoutMs must be a number of milliseconds greater than 0, got Infinity.'],
+    [
+      { timeoutMs: 0 },
+      'timeoutMs',
+      'Agent option timeoutMs must be a number of milliseconds greater than 0, got 0.',
+    ],
+    [
+      { timeoutMs: Number.POSITIVE_INFINITY },
+      'timeoutMs',
+      'Agent option timeoutMs must be a number of milliseconds greater than 0, got Infinity.',
+    ],
     [{ stream: 'yes' }, 'stream', 'Agent option stream must be true or false, got "yes".'],
     [{ onLimit: 'stop' }, 'onLimit', 'Agent option onLimit must be one of "throw", "land", got "stop".'],
     [{ hook: {} }, 'hook', 'Agent option hook must be a function, got an object.'],
     [{ retry: 3 }, 'retry', 'Agent option retry must be an object, got 3.'],
-    [{ retry: { attempts: 0 } }, 'retry.attempts', 'Agent option retry.attempts must be an integer of at least 1, got 0.'],
-    [{ retry: { attempt: 1 } }, 'retry.attempt', 'Agent has no option "retry.attempt". Did you mean "attempts"?'],
+    [
+      { retry: { attempts: 0 } },
+      'retry.attempts',
+      'Agent option retry.attempts must be an integer of at least 1, got 0.',
+    ],
+    [
+      { retry: { attempt: 1 } },
+      'retry.attempt',
+      'Agent has no option "retry.attempt". Did you mean "attempts"?',
+    ],
     [{ tools: {} }, 'tools', 'Agent option tools must be an array, got an object.'],
-    [{ tools: [{ name: 'x' }, { name: '' }] }, 'tools[1].name', 'Agent option tools[1].name must be a string that is not empty, got "".'],
-    [{ instructions: 5 }, 'instructions', 'Agent option instructions must be a string, or a function, got 5.'],
+    [
+      { tools: [{ name: 'x' }, { name: '' }] },
+      'tools[1].name',
+      'Agent option tools[1].name must be a string that is not empty, got "".',
+    ],
+    [
+      { instructions: 5 },
+      'instructions',
+      'Agent option instructions must be a string, or a function, got 5.',
+    ],
     [{ name: undefined }, 'name', 'Agent option name must be a string that is not empty, got undefined.'],
-    [{ max_iteration: 5 }, 'max_iteration', 'Agent has no option "max_iteration". Did you mean "maxIterations"?'],
+    [
+      { max_iteration: 5 },
+      'max_iteration',
+      'Agent has no option "max_iteration". Did you mean "maxIterations"?',
+    ],
     [{ colour: 1 }, 'colour', `Agent has no option "colour". Known: ${Object.keys(checks).join(', ')}.`],
   ])('says of %j what is wrong and what it should be', (options, path, message) => {
     expect(failure({ name: 'a', ...options })).toEqual({ path, message })

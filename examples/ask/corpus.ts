@@ -150,11 +150,11 @@ function titleOf(path: string, text: string): string {
 }
 
 /** The form that `readHits` of the offline client takes apart again. */
-function hitText({ passage, coverage }: Hit, index: number): string {
+function hitText({ passage, score, coverage }: Hit, index: number): string {
   const { path, from, to, heading, text } = passage
   const lines = text.split('\n')
   const excerpt = lines.slice(0, longestExcerpt)
   if (lines.length > longestExcerpt) excerpt.push(`… (${lines.length - longestExcerpt} more lines)`)
-  const head = `[${index + 1}] ${path}:${from}-${to} (${Math.round(coverage * 100)} %)${heading && ` — ${heading}`}`
-  return `${head}\n${excerpt.join('\n')}`
+  const rank = `covers ${Math.round(coverage * 100)} %, score ${score.toFixed(1)}`
+  return `[${index + 1}] ${path}:${from}-${to} (${rank})${heading && ` — ${heading}`}\n${excerpt.join('\n')}`
 }

@@ -86,8 +86,8 @@ function readOrder(args: readonly string[]): Order | string {
   }
 }
 
-const parse = (args: readonly string[]) =>
-  parseArgs({
+function parse(args: readonly string[]) {
+  return parseArgs({
     args: [...args],
     allowPositionals: true,
     options: {
@@ -98,6 +98,7 @@ const parse = (args: readonly string[]) =>
       protocol: { type: 'string' },
     },
   })
+}
 
 async function ask(order: Order): Promise<number> {
   const colors = process.stdout.isTTY && !process.env['NO_COLOR']

@@ -123,16 +123,18 @@ interface Hit {
   readonly to: number
   /** How much of the question it speaks of, in percent. */
   readonly coverage: number
+  readonly score: number
   readonly heading: string
 }
 
 function readHits(found: string): Hit[] {
-  const heads = found.matchAll(/^\[\d+\] (\S+):(\d+)-(\d+) \((\d+) %\)(?: — (.*))?$/gm)
-  return Array.from(heads, ([, path = '', from, to, coverage, heading = '']) => ({
+  const heads = found.matchAll(/^\[\d+\] (\S+):(\d+)-(\d+) \(covers (\d+) %, score ([\d.]+)\)(?: — (.*))?$/gm)
+  return Array.from(heads, ([, path = '', from, to, coverage, score, heading = '']) => ({
     path,
     from: Number(from),
     to: Number(to),
     coverage: Number(coverage),
+    score: Number(score),
     heading,
   }))
 }
@@ -142,17 +144,17 @@ const relevantPercent = 50
 
 const relevant = (hits: readonly Hit[]): Hit[] => hits.filter(({ coverage }) => coverage >= relevantPercent)
 
-/** The best passage, and a second one if it says nearly as much of it and is of the same kind. */
+/** The best passage, and a second one if it is nearly as good and of the same kind. */
 function worthReading(hits: readonly Hit[]): Hit[] {
   const [best, ...others] = relevant(hits)
   if (!best) return []
   const isProse = ({ path }: Hit) => path.endsWith('.md')
-  const second = others.find((hit) => hit.coverage >= best.coverage * 0.7 && isProse(hit) === isProse(best))
+  const second = others.find((hit) => hit.score >= best.score * 0.75 && isProse(hit) === isProse(best))
   return second ? [best, second] : [best]
 }
 
-const linesOfFirst = 32
-const linesOfSecond = 14
+const linesOfFirst = 40
+const linesOfSecond = 20
 
 function answer({ results }: Situation, words: readonly Word[]): Reply {
   const stems = new Set(words.flatMap(({ stem }) => [stem, ...otherWords(stem)]))

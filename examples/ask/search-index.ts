@@ -78,28 +78,39 @@ export class SearchIndex {
 
   #frequency({ counts, length }: Indexed, stem: string): number {
     const count = counts.get(stem) ?? 0
-    return (count * 2.2) / (count + 1.2 * (0.4 + 0.6 * (length / this.#meanLength)))
+    return (count * 2.2) / (count + 1.2 * (0.3 + 0.7 * (length / this.#meanLength)))
   }
 }
 
 /** What another word for it counts, where the word itself would count 1. */
 const kinship = 0.6
 
-/** A word in a heading counts as so many in the text. */
+/** A word counts as so many in the text where a passage has it in its own heading, or in those above it and its path. */
 const headingWeight = 3
+const placeWeight = 1
+
+/** A few words that happen to hit are no better than many that tell. */
+const leastLength = 60
 
 function indexed(passage: Passage): Indexed {
   const counts = new Map<string, number>()
   const add = (stem: string, weight: number) => counts.set(stem, (counts.get(stem) ?? 0) + weight)
-  const stems = stemsOf(passage.text)
+  // A question that is shown as an example of how to ask is no answer to it, and an import says nothing.
+  const stems = stemsOf(passage.text.replace(/^(?:.*npm start -- .*|import .* from .*)$/gm, ''))
   for (const stem of stems) add(stem, 1)
-  for (const stem of new Set(stemsOf(`${passage.heading} ${passage.path}`))) add(stem, headingWeight)
-  return { passage, counts, length: stems.length, weight: weightOf(passage.path) }
+  const above = passage.heading.split(' › ')
+  const own = above.pop() ?? ''
+  for (const stem of new Set(stemsOf(own))) add(stem, headingWeight)
+  for (const stem of new Set(stemsOf(`${above.join(' ')} ${passage.path}`))) add(stem, placeWeight)
+  return { passage, counts, length: Math.max(stems.length, leastLength), weight: weightOf(passage) }
 }
 
-/** What is written for users comes first, what is written for contributors after it, then source. */
-function weightOf(path: string): number {
-  if (/^(?:CHANGELOG|AGENTS)\.md$|^docs\/(?:architecture|decisions)/.test(path)) return 0.6
-  if (path.endsWith('.md')) return 1
-  return path.startsWith('examples/') ? 0.5 : 0.4
+/** What is written for users comes first, what is written for contributors after it, then source; signposts are last. */
+function weightOf({ path, text }: Passage): number {
+  if (!path.endsWith('.md')) return path.startsWith('examples/') ? 0.5 : 0.4
+  const lines = text.split('\n').filter((line) => line.trim() !== '')
+  const links = lines.filter((line) => /\]\([^)]*\.md[#)]/.test(line)).length
+  const signpost = links * 2 > lines.length ? 0.15 : 1
+  if (path === 'README.md') return 0.8 * signpost
+  return (/^(?:CHANGELOG|AGENTS)\.md$|^docs\/(?:architecture|decisions)/.test(path) ? 0.6 : 1) * signpost
 }

@@ -40,8 +40,7 @@ function stem(word: string): string {
   const known = irregular.get(word)
   if (known !== undefined) return known
   const singular = word.endsWith('ies') && word.length > 4 ? `${word.slice(0, -3)}y` : withoutS(word)
-  const base =
-    /(?:ing|ed)$/.test(singular) && singular.length > 5 ? singular.replace(/(?:ing|ed)$/, '') : singular
+  const base = singular.length > 5 ? singular.replace(/(?:ing|ed|(?<=[st])ion)$/, '') : singular
   const single = base !== singular && /([^aeiouls])\1$/.test(base) ? base.slice(0, -1) : base
   return single.length > 3 && single.endsWith('e') ? single.slice(0, -1) : single
 }
@@ -109,6 +108,7 @@ const synonyms = [
   'prompt instructions system',
   'picture image photo',
   'define create write add',
+  'config configuration configure setting option',
 ]
 
 const kin: ReadonlyMap<string, readonly string[]> = kinOf(synonyms)

@@ -2,8 +2,8 @@ import { EventEmitter } from 'eventemitter3'
 import { type LLMClient, type LLMRequest, wrapClient } from '../client/client.ts'
 import { AgentClosedError, ConfigurationError, messageOf } from '../errors.ts'
 import type { AgentEvent, RunResult } from '../events.ts'
-import { TokenCounts } from '../memory/tokens.ts'
 import { SimpleAgentMemory } from '../memory/simple.ts'
+import { TokenCounts } from '../memory/tokens.ts'
 import {
   addUsage,
   type Content,
@@ -19,8 +19,8 @@ import { retry } from '../resilience/retry.ts'
 import { createRuntime, type Runtime } from '../runtime.ts'
 import { ToolRegistry } from '../tools/registry.ts'
 import { CompiledSchema } from '../tools/schema.ts'
-import { isToolSet, type ToolSet } from '../tools/toolset.ts'
 import type { Tool } from '../tools/tool.ts'
+import { isToolSet, type ToolSet } from '../tools/toolset.ts'
 import type { Entry } from '../transcript/entry.ts'
 import type { Conversation } from './conversation.ts'
 import { ConversationState } from './conversation-state.ts'
@@ -70,7 +70,9 @@ export class Agent<Answer = string> implements AsyncDisposable {
     this.#runtime = createRuntime(options.runtime)
     const client = clientOf(options)
     this.#client =
-      options.retry === false ? client : wrapClient(client, retry({ runtime: this.#runtime, ...options.retry }))
+      options.retry === false
+        ? client
+        : wrapClient(client, retry({ runtime: this.#runtime, ...options.retry }))
     this.#counts = new TokenCounts(options.countTokens)
     this.#output = options.output && new CompiledSchema(options.output)
     for (const item of options.tools ?? []) {
@@ -170,7 +172,9 @@ export class Agent<Answer = string> implements AsyncDisposable {
   addMessage(role: Message['role'], content: string): void
   addMessage(message: Message | Message['role'], content?: string): void {
     const parsed = parseMessage(typeof message === 'string' ? { role: message, content } : message, 'message')
-    this.#own.add(this.#scrubbers.for(this.#registry.secrets()).value<Entry>({ type: 'message', message: parsed }))
+    this.#own.add(
+      this.#scrubbers.for(this.#registry.secrets()).value<Entry>({ type: 'message', message: parsed }),
+    )
   }
 
   /** Begins a new conversation of the agent's own. Tools stay; usage is counted on unless it is reset too. */
@@ -331,7 +335,9 @@ export class Agent<Answer = string> implements AsyncDisposable {
 
   #state(id: string): ConversationState {
     if (typeof id !== 'string' || id.trim() === '') {
-      throw new ConfigurationError('conversation', 'A conversation id must be a string that is not empty.', { value: id })
+      throw new ConfigurationError('conversation', 'A conversation id must be a string that is not empty.', {
+        value: id,
+      })
     }
     const known = this.#conversations.get(id)
     if (known) return known

@@ -10,7 +10,8 @@ export async function readAnswer(
   const value = readOutput(text)
   if (value === undefined) return { ok: false, problem: 'Your answer is not valid JSON.' }
   const result = await schema.validate(value)
-  if (!result.ok) return { ok: false, problem: `Your answer does not fit the schema: ${result.issues.join('; ')}.` }
+  if (!result.ok)
+    return { ok: false, problem: `Your answer does not fit the schema: ${result.issues.join('; ')}.` }
   // A schema may make anything of the value; what a run gives back is what its schema says it is.
   return { ok: true, value: result.value as JsonValue }
 }

@@ -2,8 +2,8 @@ import type { CallOptions, LLMClient, LLMRequest, LLMResponse } from '../client/
 import { clientError } from '../client/thrown.ts'
 import { ConfigurationError, LLMError, shown } from '../errors.ts'
 import type { AgentUsageEvent } from '../events.ts'
-import { assistant, type Message, type ToolCall, type Usage } from '../messages.ts'
 import { view } from '../memory/view.ts'
+import { assistant, type Message, type ToolCall, type Usage } from '../messages.ts'
 import { jsonProtocol } from '../protocol/json.ts'
 import { nativeProtocol } from '../protocol/native.ts'
 import type { Protocol, Turn, TurnCall } from '../protocol/protocol.ts'
@@ -18,7 +18,8 @@ type CallAction = Extract<Action, { do: 'call' }>
 /** One model call: view, encode, call, decode, append. Tells what it shows and what it cost. */
 export async function callModel(run: Run, action: CallAction): Promise<void> {
   run.stepId = `${run.runId}/${(run.fold?.iterations ?? 0) + 1}`
-  if (action.landing) run.diagnose('landing', `The limit "${action.landing}" is reached: the model is told to answer now.`)
+  if (action.landing)
+    run.diagnose('landing', `The limit "${action.landing}" is reached: the model is told to answer now.`)
   if (action.correction) run.diagnose('repair', `The reply could not be used: ${action.correction.problem}`)
 
   const { protocol, request } = await encode(run, action)
@@ -70,7 +71,8 @@ async function encode(run: Run, action: CallAction): Promise<{ protocol: Protoco
       history: run.transcript.history(),
       memory: settings.memory,
       counts,
-      overheadTokens: counts.text(frame.system ?? '') + counts.tools(frame.tools ?? []) + counts.messages(frame.messages),
+      overheadTokens:
+        counts.text(frame.system ?? '') + counts.tools(frame.tools ?? []) + counts.messages(frame.messages),
       ...(contextWindow !== undefined && { contextWindow }),
       ...(maxOutputTokens !== undefined && { maxOutputTokens }),
       conversationId: run.conversation.id,
@@ -91,7 +93,9 @@ async function instructionsOf(run: Run): Promise<string> {
   const given = run.settings.instructions({ runId, conversationId: conversation.id, context })
   const text: unknown = typeof given === 'string' ? given : await run.wait(given)
   if (typeof text !== 'string') {
-    throw new ConfigurationError('instructions', `instructions must give a string, got ${shown(text)}.`, { value: text })
+    throw new ConfigurationError('instructions', `instructions must give a string, got ${shown(text)}.`, {
+      value: text,
+    })
   }
   return run.secrets.scrubber.text(text)
 }
@@ -114,7 +118,10 @@ async function call(run: Run, request: LLMRequest, display: ReplyDisplay): Promi
     },
   }
   if (!stream || !client.stream || !client.capabilities.streaming) {
-    return checked(await run.wait(client.call(request, options)), client)
+    const response = checked(await run.wait(client.call(request, options)), client)
+    // Who reads along gets the text in one piece, when the display is ended.
+    if (stream) display.begin()
+    return response
   }
   const iterator = client.stream(request, options)[Symbol.asyncIterator]()
   try {
@@ -132,7 +139,8 @@ async function call(run: Run, request: LLMRequest, display: ReplyDisplay): Promi
 
 /** A client is someone else's code: what it gives back is looked at before it is trusted. */
 function checked(response: LLMResponse, client: LLMClient): LLMResponse {
-  if (typeof response !== 'object' || response === null) throw noResponse(client, 'it gave no response object')
+  if (typeof response !== 'object' || response === null)
+    throw noResponse(client, 'it gave no response object')
   if (typeof response.text !== 'string') throw noResponse(client, 'the text of its response is no string')
   if (!Array.isArray(response.toolCalls)) throw noResponse(client, 'its response has no array of toolCalls')
   return response
@@ -168,7 +176,12 @@ async function decode(
     const problem = `Your reply was cut off at the token limit.${calls} Say it in fewer words.`
     return { ...base, kind: 'malformed', text, problem }
   }
-  return entryOf(run, { ...base, ...(protocol.name === 'json' && { raw: text }) }, protocol.decode(response), text)
+  return entryOf(
+    run,
+    { ...base, ...(protocol.name === 'json' && { raw: text }) },
+    protocol.decode(response),
+    text,
+  )
 }
 
 async function entryOf(
@@ -193,7 +206,8 @@ async function entryOf(
       const { output } = run.settings
       if (!output) return { ...base, ...plan, kind: 'final', text: turn.text }
       const answer = await run.wait(readAnswer(output, turn.text))
-      if (!answer.ok) return { ...base, ...plan, kind: 'invalid_output', text: turn.text, problem: answer.problem }
+      if (!answer.ok)
+        return { ...base, ...plan, kind: 'invalid_output', text: turn.text, problem: answer.problem }
       run.answer = run.secrets.scrubber.value(answer.value)
       return { ...base, ...plan, kind: 'final', text: turn.text }
     }
@@ -213,12 +227,19 @@ function withIds(run: Run, calls: readonly TurnCall[]): ToolCall[] {
   })
 }
 
-function usageOf(run: Run, request: LLMRequest, response: Pick<LLMResponse, 'text' | 'toolCalls' | 'usage'>): Usage {
+function usageOf(
+  run: Run,
+  request: LLMRequest,
+  response: Pick<LLMResponse, 'text' | 'toolCalls' | 'usage'>,
+): Usage {
   const reported = response.usage
   if (reported && isCount(reported.inputTokens) && isCount(reported.outputTokens)) return reported
   const { counts } = run.settings
   return {
-    inputTokens: counts.text(request.system ?? '') + counts.tools(request.tools ?? []) + counts.messages(request.messages),
+    inputTokens:
+      counts.text(request.system ?? '') +
+      counts.tools(request.tools ?? []) +
+      counts.messages(request.messages),
     outputTokens: counts.message(assistant(response.text, response.toolCalls)),
     estimated: true,
   }
@@ -226,10 +247,10 @@ function usageOf(run: Run, request: LLMRequest, response: Pick<LLMResponse, 'tex
 
 const isCount = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value) && value >= 0
 
-/** A call that was cut off after it had shown something was made, and paid for. */
+/** A call that had begun to answer, or was stopped by us, was made and is paid for, as far as anyone can know. */
 async function keepPartial(run: Run, request: LLMRequest, display: ReplyDisplay): Promise<void> {
   const text = display.cut()
-  if (!display.begun) return
+  if (!display.begun && !run.signal.aborted) return
   const { client } = run.settings
   const entry: ReplyEntry = {
     type: 'reply',

@@ -103,7 +103,9 @@ function fromEnv(env: Readonly<Record<string, string | undefined>>, prefix: stri
     const value = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text
     const fault = check.find(value, option)
     if (fault) {
-      throw new ConfigurationError(variable, `The variable ${variable} ${fault.says}, got ${shown(text)}.`, { value: text })
+      throw new ConfigurationError(variable, `The variable ${variable} ${fault.says}, got ${shown(text)}.`, {
+        value: text,
+      })
     }
     values[option] = value
   }

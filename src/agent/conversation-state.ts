@@ -1,7 +1,7 @@
 import { ConcurrentRunError } from '../errors.ts'
-import { Transcript } from '../transcript/transcript.ts'
 import type { Entry } from '../transcript/entry.ts'
 import type { ConversationStore } from '../transcript/store.ts'
+import { Transcript } from '../transcript/transcript.ts'
 
 /** A live conversation: its transcript, what of it is stored, and whose turn it is. */
 export class ConversationState {

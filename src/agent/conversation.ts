@@ -21,4 +21,3 @@ export interface Conversation<Answer = string> {
 }
 
 export type ConversationRunOptions = Omit<RunOptions, 'conversation' | 'history'>
-

@@ -3,7 +3,7 @@ import { linkedController } from '../abort.ts'
 import type { TercetError } from '../errors.ts'
 import type { ToolCall, ToolResult } from '../messages.ts'
 import { toolMessage } from '../messages.ts'
-import { type ExecutionScope, executeToolCall, type ToolOutcome } from '../tools/execute.ts'
+import { type ExecutionScope, executeToolCall } from '../tools/execute.ts'
 import { type PlannedCall, repeatLevels } from '../transcript/next.ts'
 import { fingerprint } from '../transcript/transcript.ts'
 import type { Run } from './run.ts'
@@ -25,12 +25,14 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
   const work = async (plan: PlannedCall): Promise<void> => {
     const refusal = refusalOf(plan, exclusive)
     if (refusal) return finish(run, plan.call, notExecuted(plan.call, refusal))
-    const outcome = await execute(run, plan, controller.signal)
-    if (outcome.fatal && !fatal) {
-      fatal = outcome.fatal
-      controller.abort(outcome.fatal)
+    try {
+      fatal ??= await execute(run, plan, controller.signal)
+      if (fatal) controller.abort(fatal)
+    } catch (error) {
+      // The others stop too; what they come to is still written down.
+      controller.abort(error)
+      throw error
     }
-    await finish(run, plan.call, outcome.result)
   }
   try {
     await settled(
@@ -47,7 +49,10 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
   if (step) {
     run.emit({ type: 'tool_results', runId: run.runId, stepId: run.stepId, results: step.results })
     for (const result of step.results) {
-      await run.hook('onMessage', toolMessage({ id: result.callId, toolName: result.toolName }, result.output, result.ok))
+      await run.hook(
+        'onMessage',
+        toolMessage({ id: result.callId, toolName: result.toolName }, result.output, result.ok),
+      )
     }
   }
   if (fatal) throw fatal
@@ -66,7 +71,10 @@ interface Refusal {
   readonly message: string
 }
 
-function refusalOf({ call, verdict, started }: PlannedCall, exclusive: PlannedCall | undefined): Refusal | undefined {
+function refusalOf(
+  { call, verdict, started }: PlannedCall,
+  exclusive: PlannedCall | undefined,
+): Refusal | undefined {
   if (verdict === 'skip') {
     return { code: 'not_executed', message: 'Not executed: the run has used all its tool rounds.' }
   }
@@ -77,18 +85,40 @@ function refusalOf({ call, verdict, started }: PlannedCall, exclusive: PlannedCa
     return { code: 'no_progress', message }
   }
   if (exclusive && exclusive.call.id !== call.id) {
-    return { code: 'not_executed', message: `Not executed: "${exclusive.call.toolName}" runs alone. Call it again if you still need it.` }
+    return {
+      code: 'not_executed',
+      message: `Not executed: "${exclusive.call.toolName}" runs alone. Call it again if you still need it.`,
+    }
   }
   if (started !== undefined) {
-    return { code: 'outcome_unknown', message: 'Outcome unknown: the call was started and interrupted. Find out before you repeat it.' }
+    return {
+      code: 'outcome_unknown',
+      message: 'Outcome unknown: the call was started and interrupted. Find out before you repeat it.',
+    }
   }
   return undefined
 }
 
-async function execute(run: Run, { call }: PlannedCall, signal: AbortSignal): Promise<ToolOutcome> {
-  const stopped = { code: 'not_executed', message: 'Not executed: the run was stopped before this call began.' }
-  if (signal.aborted) return { status: 'failed', result: notExecuted(call, stopped) }
-  const base = { type: 'tool_execution' as const, runId: run.runId, stepId: run.stepId, callId: call.id, toolName: call.toolName }
+async function execute(
+  run: Run,
+  { call }: PlannedCall,
+  signal: AbortSignal,
+): Promise<TercetError | undefined> {
+  const stopped = {
+    code: 'not_executed',
+    message: 'Not executed: the run was stopped before this call began.',
+  }
+  if (signal.aborted) {
+    await finish(run, call, notExecuted(call, stopped))
+    return undefined
+  }
+  const base = {
+    type: 'tool_execution' as const,
+    runId: run.runId,
+    stepId: run.stepId,
+    callId: call.id,
+    toolName: call.toolName,
+  }
   const checked = await run.hook('beforeTool', call)
   const idempotencyKey = `${run.runId}:${call.id}`
   await run.append({ type: 'tool_started', runId: run.runId, callId: call.id, idempotencyKey })
@@ -115,9 +145,16 @@ async function execute(run: Run, { call }: PlannedCall, signal: AbortSignal): Pr
   if (outcome.status === 'abandoned') {
     run.diagnose('tool_abandoned', `The tool "${call.toolName}" ignored its signal and was left behind.`)
   }
-  const result = run.secrets.scrubber.value(signal.aborted ? outcome.result : await run.hook('afterTool', outcome.result))
-  run.emit({ ...base, status: outcome.status, result })
-  return { ...outcome, result }
+  let { result } = outcome
+  try {
+    if (!signal.aborted) result = run.secrets.scrubber.value(await run.hook('afterTool', result))
+  } finally {
+    // What began is told to have ended, and kept, also when a hook ends the run.
+    const status = outcome.status === 'abandoned' ? 'abandoned' : result.ok ? 'completed' : 'failed'
+    run.emit({ ...base, status, result })
+    await finish(run, call, result)
+  }
+  return outcome.fatal
 }
 
 /** Writes the result down, with a word to a model that repeats itself. */

@@ -23,25 +23,35 @@ export function consoleLogger(options: { level?: LogLevel } = {}): Logger {
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
 }
 
-/** One line for each event that is worth one; tokens and progress are not. */
+/** Writes one line for each event that is worth one; tokens and progress are not. */
 export function logEvent(logger: Logger, event: AgentEvent): void {
+  const line = lineOf(event)
+  if (line) logger[line.level](line.message, event)
+}
+
+function lineOf(event: AgentEvent): { level: LogLevel; message: string } | undefined {
   switch (event.type) {
     case 'run_start':
-      return logger.info('run started', event)
+      return { level: 'info', message: 'run started' }
     case 'run_end':
-      return event.status === 'failed' ? logger.error('run failed', event) : logger.info(`run ${event.status}`, event)
+      return { level: event.status === 'failed' ? 'error' : 'info', message: `run ${event.status}` }
     case 'diagnostic':
-      return logger.warn(event.message, event)
-    case 'retry':
-      return logger.warn(`model call failed, trying again in ${event.delayMs} ms: ${event.error.message}`, event)
-    case 'tool_execution':
-      if (event.status === 'failed') return logger.warn(`tool ${event.toolName} failed`, event)
-      if (event.status !== 'progress') logger.debug(`tool ${event.toolName} ${event.status}`, event)
-      return
+      return { level: 'warn', message: event.message }
+    case 'retry': {
+      const { error, delayMs } = event
+      return { level: 'warn', message: `model call failed, next attempt in ${delayMs} ms: ${error.message}` }
+    }
+    case 'tool_execution': {
+      const { status, toolName } = event
+      if (status === 'progress') return undefined
+      return { level: status === 'failed' ? 'warn' : 'debug', message: `tool ${toolName} ${status}` }
+    }
     case 'usage':
     case 'plan':
     case 'step':
     case 'final_response':
-      return logger.debug(event.type, event)
+      return { level: 'debug', message: event.type }
+    default:
+      return undefined
   }
 }

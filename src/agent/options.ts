@@ -20,8 +20,8 @@ import {
 } from '../options.ts'
 import type { RetryOptions } from '../resilience/retry.ts'
 import type { Runtime } from '../runtime.ts'
-import type { ToolSet } from '../tools/toolset.ts'
 import type { Schema, Tool } from '../tools/tool.ts'
+import type { ToolSet } from '../tools/toolset.ts'
 import type { ConversationStore } from '../transcript/store.ts'
 import type { Hooks } from './hooks.ts'
 import type { Logger } from './logger.ts'
@@ -74,7 +74,7 @@ export interface AgentOptions<Answer = string> extends RunLimits {
   countTokens?: TokenCounter
   /** Sampling settings of every model call. */
   params?: ModelParams
-  /** Whether replies are streamed when the client can. Default true. */
+  /** Whether text is told as it arrives; where the client cannot stream, in one piece. Default true. */
   stream?: boolean
   /** What happens to a run on a conversation that is running. Default `'queue'`: it waits its turn. */
   concurrency?: 'queue' | 'reject'
@@ -128,13 +128,18 @@ const withMethods = (wanted: string, ...names: readonly string[]): Check =>
     return names.every((name) => typeof Reflect.get(value, name) === 'function')
   })
 
-const client = that('an LLMClient with provider, model, capabilities and call(), or "provider/model"', (value) => {
-  if (typeof value === 'string') return value.includes('/')
-  if (typeof value !== 'object' || value === null) return false
-  const { provider, model, capabilities, call } = value as Partial<Record<string, unknown>> // read only to be checked
-  const described = typeof capabilities === 'object' && capabilities !== null
-  return typeof provider === 'string' && typeof model === 'string' && described && typeof call === 'function'
-})
+const client = that(
+  'an LLMClient with provider, model, capabilities and call(), or "provider/model"',
+  (value) => {
+    if (typeof value === 'string') return value.includes('/')
+    if (typeof value !== 'object' || value === null) return false
+    const { provider, model, capabilities, call } = value as Partial<Record<string, unknown>> // read only to be checked
+    const described = typeof capabilities === 'object' && capabilities !== null
+    return (
+      typeof provider === 'string' && typeof model === 'string' && described && typeof call === 'function'
+    )
+  },
+)
 
 const schema = that('a Standard Schema (such as zod) or a JSON Schema object', (value) => {
   return (typeof value === 'object' && value !== null && !Array.isArray(value)) || typeof value === 'function'
@@ -201,7 +206,9 @@ export const agentChecks: Checks = {
   stream: optional(flag()),
   concurrency: optional(oneOf('queue', 'reject')),
   hooks: optional(either(hooks, list(hooks))),
-  logger: optional(withMethods('a Logger with debug, info, warn and error', 'debug', 'info', 'warn', 'error')),
+  logger: optional(
+    withMethods('a Logger with debug, info, warn and error', 'debug', 'info', 'warn', 'error'),
+  ),
   runtime: optional(
     object({
       now: optional(fn()),

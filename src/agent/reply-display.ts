@@ -1,6 +1,6 @@
 import type { LLMChunk, LLMResponse } from '../client/client.ts'
-import type { Channel, ReplyReader, ReplyText } from '../protocol/protocol.ts'
 import { PartialOutput } from '../protocol/partial-output.ts'
+import type { Channel, ReplyReader, ReplyText } from '../protocol/protocol.ts'
 import type { ScrubStream } from '../scrubber.ts'
 import type { ReplyEntry } from '../transcript/entry.ts'
 import type { Run } from './run.ts'
@@ -10,7 +10,7 @@ import type { Run } from './run.ts'
  * whole, what was shown is made to agree with what it turned out to be.
  */
 export class ReplyDisplay {
-  /** Something of the reply has arrived. */
+  /** A reply is being told. */
   begun = false
   readonly #run: Run
   readonly #reader: ReplyReader
@@ -26,7 +26,7 @@ export class ReplyDisplay {
 
   /** True if something was told. */
   push(chunk: LLMChunk): boolean {
-    this.#begin()
+    this.begin()
     const texts = this.#reader.push(chunk)
     for (const text of texts) this.#show(text)
     return texts.length > 0
@@ -48,7 +48,7 @@ export class ReplyDisplay {
     return this.#shown.get('answer') || this.#shown.get('thought') || ''
   }
 
-  #begin(): void {
+  begin(): void {
     if (this.begun) return
     this.begun = true
     this.#run.emit({ type: 'stream_start', runId: this.#run.runId, stepId: this.#run.stepId })
@@ -77,7 +77,10 @@ export class ReplyDisplay {
     }
     this.#shown.set(channel, (this.#shown.get(channel) ?? '') + shown.text)
     const { scrubber } = this.#run.secrets
-    if (scrubber.isEmpty) return this.#token(channel, shown.text)
+    if (scrubber.isEmpty) {
+      this.#token(channel, shown.text)
+      return
+    }
     const stream = this.#scrubbers.get(channel) ?? scrubber.stream()
     this.#scrubbers.set(channel, stream)
     this.#token(channel, stream.push(shown.text))

@@ -56,7 +56,10 @@ export function reduceSnapshot(state: RunSnapshot, event: AgentEvent): RunSnapsh
     case 'step': {
       const { stepId, thought, toolCalls } = event
       const calls = toolCalls.map((call) => ({ ...call, status: 'waiting' as const }))
-      return { ...state, steps: [...state.steps, { stepId, ...(thought !== undefined && { thought }), calls }] }
+      return {
+        ...state,
+        steps: [...state.steps, { stepId, ...(thought !== undefined && { thought }), calls }],
+      }
     }
     case 'tool_execution':
       return withCall(state, event.stepId, event.callId, (call) => {

@@ -33,7 +33,10 @@ export class RunStream<Answer = string> implements AsyncIterable<AgentEvent>, As
   /** @throws ConfigurationError when it is iterated a second time: events are not kept. */
   [Symbol.asyncIterator](): AsyncIterator<AgentEvent, undefined> {
     if (this.#iterated) {
-      throw new ConfigurationError('runStream', 'A run can be iterated once. Collect its events, or use agent.on().')
+      throw new ConfigurationError(
+        'runStream',
+        'A run can be iterated once. Collect its events, or use agent.on().',
+      )
     }
     this.#iterated = true
     this.#queue.attach()

@@ -1,5 +1,5 @@
 import type { AgentEvent, DiagnosticCode } from '../events.ts'
-import type { JsonValue, } from '../json.ts'
+import type { JsonValue } from '../json.ts'
 import type { Entry } from '../transcript/entry.ts'
 import type { Policy } from '../transcript/next.ts'
 import type { RunFold, Transcript } from '../transcript/transcript.ts'
@@ -126,7 +126,9 @@ export class Run {
   async hook<T>(stage: Exclude<keyof Hooks, 'strict'>, value: T): Promise<T> {
     const { hooks } = this.settings
     if (hooks.length === 0) return value
-    const passed = applyHooks(hooks, stage, value, this.#hookInfo, (message) => this.diagnose('hook_failed', message))
+    const passed = applyHooks(hooks, stage, value, this.#hookInfo, (message) =>
+      this.diagnose('hook_failed', message),
+    )
     return this.wait(passed)
   }
 

@@ -1,10 +1,4 @@
-import {
-  isTercetError,
-  LLMError,
-  messageOf,
-  type TercetError,
-  UnexpectedError,
-} from '../errors.ts'
+import { isTercetError, LLMError, messageOf, type TercetError, UnexpectedError } from '../errors.ts'
 import type { Scrubber } from '../scrubber.ts'
 
 /**
@@ -33,7 +27,11 @@ export function scrubbedError(thrown: unknown, scrubber: Scrubber): TercetError 
   const clean = Object.create(Object.getPrototypeOf(error), Object.fromEntries(fields)) as TercetError
   for (const [key, value] of Object.entries(clean)) Object.assign(clean, { [key]: scrubber.value(value) })
   Object.defineProperty(clean, 'message', { value: message, configurable: true, writable: true })
-  Object.defineProperty(clean, 'stack', { value: `${error.name}: ${message}`, configurable: true, writable: true })
+  Object.defineProperty(clean, 'stack', {
+    value: `${error.name}: ${message}`,
+    configurable: true,
+    writable: true,
+  })
   return clean
 }
 
@@ -49,5 +47,8 @@ function isClean(error: unknown, scrubber: Scrubber, depth = 0): boolean {
   const texts = [error.message, error.stack ?? '', error.name]
   if (texts.some((text) => typeof text === 'string' && scrubber.text(text) !== text)) return false
   const fields = Object.entries(error).filter(([key]) => key !== 'cause')
-  return fields.every(([, value]) => isClean(value, scrubber, depth + 1)) && isClean(error.cause, scrubber, depth + 1)
+  return (
+    fields.every(([, value]) => isClean(value, scrubber, depth + 1)) &&
+    isClean(error.cause, scrubber, depth + 1)
+  )
 }

@@ -1,4 +1,4 @@
-import type { JsonValue } from '../json.ts'
+import { isSpace, isWord, ValueText } from './json-text.ts'
 import type { Channel } from './protocol.ts'
 
 /** What the decoded text of an envelope can be. */
@@ -27,9 +27,7 @@ export const MAX_DEPTH = 200
 /**
  * Reads one JSON object fed in pieces and tells the text of its answer, thought and plan as it arrives: strings decoded,
  * other values as their source. Only a list or object as plan or thought is told at its end, a list as lines.
- *
- * Told text never ends in half a surrogate pair; a half without its other half becomes U+FFFD. Control characters in an
- * envelope's strings stand for themselves.
+ * Control characters in an envelope's strings stand for themselves.
  */
 export class ObjectReader {
   state: 'reading' | 'whole' | 'broken' = 'reading'
@@ -47,7 +45,12 @@ export class ObjectReader {
   #key = ''
   /** What the value of that key is to us. */
   #member: EnvelopeChannel | 'calls' | undefined
+  /** Where that value starts. */
   #valueStart = 0
+  /** What that value tells. */
+  #text: ValueText | undefined
+  /** Where in the piece the source starts that it has not been told yet. */
+  #sourceStart = 0
   #literal = ''
 
   /** `start` is where its opening brace stands, which is not read again. */
@@ -77,17 +80,22 @@ export class ObjectReader {
   /** Reads on at `from`; returns where the piece or the object ended, or where the grammar broke. `offset` is all fed before. */
   read(piece: string, from: number, offset: number): number {
     let at = from
+    this.#piece = piece
+    this.#offset = offset
     this.#sourceStart = from
     while (at < piece.length && this.state === 'reading') {
-      at = this.inString ? this.#readString(piece, at, offset) : this.#readToken(piece, at, offset)
+      at = this.inString ? this.#readString(at) : this.#readToken(at)
     }
-    this.#tellSource(piece, at)
+    this.#tellSource(at)
     return at
   }
 
-  #readToken(piece: string, at: number, offset: number): number {
-    const char = piece.charAt(at)
-    if (this.#expected === 'literal') return this.#readLiteral(piece, at, offset)
+  #piece = ''
+  #offset = 0
+
+  #readToken(at: number): number {
+    const char = this.#piece.charAt(at)
+    if (this.#expected === 'literal') return this.#readLiteral(char, at)
     if (this.#expected === 'word') return this.#readWord(char, at)
     if (isSpace(char)) return at + 1
     const closer = this.#closers.at(-1)
@@ -97,38 +105,33 @@ export class ObjectReader {
         this.#endKey()
         return at + 1
       case 'comma':
-        if (char === closer) return this.#close(piece, at, offset)
+        if (char === closer) return this.#close(at)
         if (char !== ',') return this.#break(at)
         this.#expected = closer === '}' ? 'key' : 'value'
         return at + 1
       case 'first key':
-        if (char === '}') return this.#close(piece, at, offset)
-        if (char === '"') return this.#beginString(at, true)
-        if (this.#isOutermost) {
-          this.#expected = 'word'
-          return at
-        }
-        return this.#break(at)
+        if (char === '}') return this.#close(at)
+        if (char !== '"' && this.#isOutermost) return this.#readWord(char, at)
+        return char === '"' ? this.#beginString(at, true) : this.#break(at)
       case 'key':
         return char === '"' ? this.#beginString(at, true) : this.#break(at)
       case 'first item':
-        return char === ']' ? this.#close(piece, at, offset) : this.#beginValue(char, at, offset)
+        return char === ']' ? this.#close(at) : this.#beginValue(char, at)
       default:
-        return this.#beginValue(char, at, offset)
+        return this.#beginValue(char, at)
     }
   }
 
   get #isOutermost(): boolean {
-    return this.#closers.length === 1
+    return this.depth === 1
   }
 
   /** Reads `{'final_answer':` or `{final_answer:` far enough to know what it was meant as. */
   #readWord(char: string, at: number): number {
-    if (isWord(char) && this.#key.length < MAX_WORD) {
-      this.#key += char
-      return at + 1
-    }
-    if (isSpace(char) || QUOTES.includes(char)) return at + 1
+    this.#expected = 'word'
+    const isPart = isWord(char) && this.#key.length < MAX_WORD
+    if (isPart) this.#key += char
+    if (isPart || isSpace(char) || QUOTES.includes(char)) return at + 1
     this.attempted = char === ':' && this.#key !== ''
     // `{plan: …}` in prose is too likely to be someone's data.
     this.ours = this.attempted && MEMBERS.has(this.#key) && this.#key !== 'plan'
@@ -138,70 +141,70 @@ export class ObjectReader {
   #endKey(): void {
     this.#expected = 'value'
     if (!this.#isOutermost) return
-    const member = MEMBERS.get(this.#key)
-    this.ours ||= member !== undefined
-    const isTaken = member !== undefined && member !== 'calls' && this.#findings.claims.has(member)
-    this.#member = isTaken ? undefined : member
+    this.#member = MEMBERS.get(this.#key)
+    this.ours ||= this.#member !== undefined
   }
 
-  #beginValue(char: string, at: number, offset: number): number {
+  #beginValue(char: string, at: number): number {
     if (!VALUE_STARTS.includes(char)) return this.#break(at)
-    if (BRACKETS.has(char) && this.#closers.length >= MAX_DEPTH) {
-      this.#findings.tooDeep = true
-      return this.#break(at)
-    }
-    if (this.#isOutermost) this.#beginMember(char, at, offset)
+    if (this.#isOutermost) this.#beginMember(char, at)
     if (char === '"') return this.#beginString(at, false)
-    const closer = BRACKETS.get(char)
-    if (closer === undefined) {
+    if (char !== '{' && char !== '[') {
       this.#literal = ''
       this.#expected = 'literal'
       return at
     }
-    this.#closers.push(closer)
-    this.#expected = closer === '}' ? 'first key' : 'first item'
+    if (this.depth === MAX_DEPTH) {
+      this.#findings.tooDeep = true
+      return this.#break(at)
+    }
+    this.#closers.push(char === '{' ? '}' : ']')
+    this.#expected = char === '{' ? 'first key' : 'first item'
     return at + 1
   }
 
-  #beginMember(char: string, at: number, offset: number): void {
-    // null is as good as absent.
-    if (char === 'n') this.#member = undefined
-    this.#valueStart = offset + at
-    if (this.#member === undefined || this.#member === 'calls') return
-    this.#findings.claims.set(this.#member, this.#start)
-    this.#isSource = char !== '"'
+  #beginMember(char: string, at: number): void {
+    const { claims } = this.#findings
+    // What was said before counts, and null is as good as absent.
+    if (char === 'n' || (this.#member !== 'calls' && this.#member && claims.has(this.#member)))
+      this.#member = undefined
+    this.#valueStart = this.#offset + at
+    const channel = this.#member
+    if (channel === undefined || channel === 'calls') return
+    const isLines = channel !== 'answer' && (char === '{' || char === '[')
+    const form = char === '"' ? 'decoded' : isLines ? 'lines' : 'source'
+    this.#text = new ValueText(form, (text) => this.#findings.tell(channel, text))
     this.#sourceStart = at
-    this.#held = BRACKETS.has(char) && this.#member !== 'answer' ? [] : undefined
+    claims.set(channel, this.#start)
   }
 
-  #readLiteral(piece: string, at: number, offset: number): number {
-    const char = piece.charAt(at)
+  #readLiteral(char: string, at: number): number {
     if (isWord(char)) {
       this.#literal += char
       return at + 1
     }
     if (!LITERAL.test(this.#literal)) return this.#break(at)
-    this.#endValue(piece, at, offset)
+    this.#endValue(at)
     return at
   }
 
-  #close(piece: string, at: number, offset: number): number {
+  #close(at: number): number {
     this.#closers.pop()
     if (this.#closers.length === 0) this.state = 'whole'
-    else this.#endValue(piece, at + 1, offset)
+    else this.#endValue(at + 1)
     return at + 1
   }
 
-  #endValue(piece: string, end: number, offset: number): void {
+  #endValue(end: number): void {
     this.#expected = 'comma'
     if (!this.#isOutermost) return
     if (this.#member === 'calls') {
-      this.#findings.calls.push({ start: this.#valueStart, end: offset + end })
-    } else if (this.#member !== undefined) {
-      this.#tellSource(piece, end)
-      this.#endText()
-      if (this.#member === 'answer') this.#findings.answerEnd = offset + end
+      this.#findings.calls.push({ start: this.#valueStart, end: this.#offset + end })
     }
+    this.#tellSource(end)
+    this.#text?.end()
+    this.#text = undefined
+    if (this.#member === 'answer') this.#findings.answerEnd = this.#offset + end
     this.#member = undefined
   }
 
@@ -219,7 +222,8 @@ export class ObjectReader {
     return at + 1
   }
 
-  #readString(piece: string, at: number, offset: number): number {
+  #readString(at: number): number {
+    const piece = this.#piece
     if (this.#escape !== '') return this.#readEscape(piece.charAt(at), at)
     let end = at
     while (end < piece.length && isPlain(piece.charCodeAt(end))) end++
@@ -228,7 +232,7 @@ export class ObjectReader {
     const char = piece.charAt(end)
     if (char === '"') {
       if (this.#inKey) this.#expected = 'colon'
-      else this.#endValue(piece, end + 1, offset)
+      else this.#endValue(end + 1)
     } else if (char === '\\') {
       this.#escape = char
     } else if (this.ours && !this.#inKey) {
@@ -241,56 +245,28 @@ export class ObjectReader {
   }
 
   #readEscape(char: string, at: number): number {
-    const escape = this.#escape + char
-    if (!ESCAPE_SO_FAR.test(escape)) return this.#break(at)
-    const isWhole = escape.length === (escape.startsWith('\\u') ? 6 : 2)
-    this.#escape = isWhole ? '' : escape
-    if (isWhole) this.#use(JSON.parse(`"${escape}"`))
+    const source = this.#escape + char
+    if (!ESCAPE_SO_FAR.test(source)) return this.#break(at)
+    const isWhole = source.length === (source.startsWith('\\u') ? 6 : 2)
+    this.#escape = isWhole ? '' : source
+    if (isWhole) this.#use(JSON.parse(`"${source}"`))
     return at + 1
   }
 
   #use(text: string): void {
     if (!this.#isOutermost) return
     if (!this.#inKey) {
-      if (!this.#isSource) this.#tell(text)
+      if (this.#text?.form === 'decoded') this.#text.add(text)
     } else if (this.#key.length < MAX_WORD) {
       this.#key += text.slice(0, MAX_WORD)
     }
   }
 
-  /** The value of the member is told as it stands in the reply, not decoded. */
-  #isSource = false
-  /** Where the part of this piece starts that is still to be told. */
-  #sourceStart = 0
-  /** Collects a value that is told at its end. */
-  #held: string[] | undefined
-  /** The first half of a surrogate pair whose second half has not come yet. */
-  #high = ''
-
-  #tellSource(piece: string, end: number): void {
-    if (!this.#isSource) return
-    this.#tell(piece.slice(this.#sourceStart, end))
+  /** Tells what of a value's source has been read since it was last told. */
+  #tellSource(end: number): void {
+    if (this.#text === undefined || this.#text.form === 'decoded') return
+    this.#text.add(this.#piece.slice(this.#sourceStart, end))
     this.#sourceStart = end
-  }
-
-  #tell(text: string): void {
-    if (this.#member === undefined || this.#member === 'calls') return
-    if (this.#held !== undefined) {
-      this.#held.push(text)
-      return
-    }
-    const known = this.#high + text
-    this.#high = /[\ud800-\udbff]$/.exec(known)?.[0] ?? ''
-    const ready = known.slice(0, known.length - this.#high.length)
-    if (ready !== '') this.#findings.tell(this.#member, ready.toWellFormed())
-  }
-
-  #endText(): void {
-    const held = this.#held?.join('')
-    this.#held = undefined
-    this.#isSource = false
-    if (held !== undefined) this.#tell(asLines(held))
-    if (this.#high !== '') this.#tell('')
   }
 
   /** The grammar breaks at `at`: what stands there is left to be read as something else. */
@@ -298,4 +274,39 @@ export class ObjectReader {
     this.state = 'broken'
     return at
   }
+}
+
+const MEMBERS: ReadonlyMap<string, EnvelopeChannel | 'calls'> = new Map([
+  ['final_answer', 'answer'],
+  ['tool_thought', 'thought'],
+  ['plan', 'plan'],
+  ['tool_calls', 'calls'],
+])
+/** Longer than any key that means something. */
+const MAX_WORD = 32
+
+type Expected = keyof typeof NEEDS
+
+const NEEDS = {
+  'first key': 'a key in double quotes or "}"',
+  word: 'a key in double quotes or "}"',
+  key: 'a key in double quotes',
+  colon: '":"',
+  'first item': 'a value or "]"',
+  value: 'a value',
+  comma: '"," or a closing bracket',
+  string: 'a valid escape or character in a string',
+  literal: 'a number, true, false or null',
+}
+
+const OPENINGS: ReadonlySet<Expected> = new Set(['first key', 'key', 'first item', 'value'])
+const VALUE_STARTS = '"{[tfn-0123456789'
+const LITERAL = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/
+const ESCAPE_SO_FAR = /^\\(?:["\\/bfnrt]|u[\da-fA-F]{0,4})$/
+/** The quotes that models put around keys. */
+const QUOTES = '"\'“”‘’'
+
+/** A code unit of a string that stands for itself. */
+function isPlain(code: number): boolean {
+  return code >= 0x20 && code !== 0x22 && code !== 0x5c
 }

@@ -1,7 +1,9 @@
-import { type Channel, parseReply, ReplyScanner } from './json-reply.ts'
+import type { EnvelopeChannel } from './json-object.ts'
+import { parseReply } from './json-reply.ts'
+import { ReplyScanner } from './json-scan.ts'
 
 export interface StreamedText {
-  channel: Channel
+  channel: EnvelopeChannel
   text: string
 }
 
@@ -42,7 +44,7 @@ export class EnvelopeStream {
     return this.#take()
   }
 
-  #collect(channel: Channel, text: string): void {
+  #collect(channel: EnvelopeChannel, text: string): void {
     const last = this.#ready.at(-1)
     if (last?.channel === channel) {
       last.text += text

@@ -28,7 +28,10 @@ function encode(input: EncodeInput): LLMRequest {
   const messages = grouped(input.messages)
   return {
     ...(system !== '' && { system }),
-    messages: corrected(landing ? [...messages, { role: 'user', content: landingText }] : messages, input.correction),
+    messages: corrected(
+      landing ? [...messages, { role: 'user', content: landingText }] : messages,
+      input.correction,
+    ),
     ...(params && { params }),
   }
 }
@@ -37,9 +40,7 @@ function formatSection({ tools, planning }: EncodeInput): string {
   const forms = [
     ...(planning === 'off' ? [] : ['{"plan": "the steps you will take, one a line"}']),
     ...(tools.length > 0
-      ? [
-          '{"tool_thought": "why", "tool_calls": [{"id": "call_1", "tool_name": "name", "parameters": {}}]}',
-        ]
+      ? ['{"tool_thought": "why", "tool_calls": [{"id": "call_1", "tool_name": "name", "parameters": {}}]}']
       : []),
     '{"final_answer": "your answer to the user, as a string"}',
   ]
@@ -134,6 +135,8 @@ class JsonReader implements ReplyReader {
   }
 }
 
-function tokens(texts: readonly { channel: 'answer' | 'thought' | 'plan'; text: string }[]): readonly ReplyText[] {
+function tokens(
+  texts: readonly { channel: 'answer' | 'thought' | 'plan'; text: string }[],
+): readonly ReplyText[] {
   return texts.length === 0 ? nothing : texts.map((token) => ({ type: 'token', ...token }))
 }

@@ -46,7 +46,10 @@ function encode(input: EncodeInput): LLMRequest {
     ...(system !== '' && { system }),
     // The tools stay in a landing request, unusable: without them the provider's prompt cache would be cold, and calls
     // in the history would name tools that do not exist.
-    messages: corrected(landing ? [...messages, { role: 'user', content: landingText }] : messages, input.correction),
+    messages: corrected(
+      landing ? [...messages, { role: 'user', content: landingText }] : messages,
+      input.correction,
+    ),
     ...(offered.length > 0 && { tools: offered }),
     ...(offered.length > 0 && landing && { toolChoice: 'none' as const }),
     ...(!landing && mustPlan && { toolChoice: { toolName: planToolName } }),
@@ -77,7 +80,11 @@ function withPlan(message: Message, asCall: boolean): readonly Message[] {
   if (message.toolCalls) return [{ ...rest, toolCalls: [call, ...message.toolCalls] }, answer]
   // A plan beside the answer itself: the call must be answered before the answer is said.
   if (message.content !== '') {
-    return [{ role: 'assistant', content: '', toolCalls: [call] }, answer, { ...rest, content: message.content }]
+    return [
+      { role: 'assistant', content: '', toolCalls: [call] },
+      answer,
+      { ...rest, content: message.content },
+    ]
   }
   return [{ ...rest, toolCalls: [call] }, answer]
 }
@@ -103,7 +110,8 @@ function decode(response: LLMResponse): Turn {
 
 function planOf(value: unknown): string {
   if (typeof value === 'string') return value
-  if (Array.isArray(value)) return value.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n')
+  if (Array.isArray(value))
+    return value.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n')
   return value === undefined ? '' : JSON.stringify(value)
 }
 

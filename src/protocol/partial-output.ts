@@ -1,6 +1,6 @@
 import { Allow, parse } from 'partial-json'
 import type { JsonValue } from '../json.ts'
-import { ReplyScanner } from './json-reply.ts'
+import { ReplyScanner } from './json-scan.ts'
 
 /** The value so far of a structured answer whose JSON text arrives in pieces. */
 export class PartialOutput {

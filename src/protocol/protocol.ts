@@ -17,7 +17,11 @@ export interface EncodeInput {
   readonly messages: readonly Message[]
   readonly tools: readonly ToolDefinition[]
   /** Sets of tools that are worth describing as such. */
-  readonly toolsets: readonly { readonly name: string; readonly description: string; readonly tools: readonly string[] }[]
+  readonly toolsets: readonly {
+    readonly name: string
+    readonly description: string
+    readonly tools: readonly string[]
+  }[]
   /** `required`: the first reply of a run must plan. */
   readonly planning: 'auto' | 'required' | 'off'
   /** This is the run's first model call. */

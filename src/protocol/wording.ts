@@ -10,7 +10,9 @@ export function sections(...parts: readonly (string | false | undefined)[]): str
 /** Names each set of tools with what it is for. */
 export function toolsetSection(toolsets: EncodeInput['toolsets']): string {
   if (toolsets.length === 0) return ''
-  const lines = toolsets.map(({ name, description, tools }) => `- ${name}: ${description} (${tools.join(', ')})`)
+  const lines = toolsets.map(
+    ({ name, description, tools }) => `- ${name}: ${description} (${tools.join(', ')})`,
+  )
   return `Your tools come in sets:\n${lines.join('\n')}`
 }
 
@@ -26,7 +28,10 @@ export const landingText =
   'have found so far, and say what is missing.'
 
 /** Shows the model the reply that could not be used, and why. Never part of the history. */
-export function corrected(messages: readonly Message[], correction: EncodeInput['correction']): readonly Message[] {
+export function corrected(
+  messages: readonly Message[],
+  correction: EncodeInput['correction'],
+): readonly Message[] {
   if (!correction) return messages
   const { said, problem } = correction
   return [

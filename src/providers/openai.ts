@@ -9,21 +9,10 @@ import type {
   LLMResponse,
 } from '../client/client.ts'
 import { collect } from '../client/collect.ts'
-import { LLMError, MissingCredentialError, MissingPackageError, messageOf } from '../errors.ts'
+import { LLMError, MissingPackageError } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
 import type { Message } from '../messages.ts'
-import {
-  checkOptions,
-  filledText,
-  flag,
-  fn,
-  hidden,
-  integer,
-  object,
-  oneOf,
-  optional,
-  that,
-} from '../options.ts'
+import { checkOptions, filledText, flag, integer, object, oneOf, optional } from '../options.ts'
 import { systemRuntime } from '../runtime.ts'
 import { Scrubber } from '../scrubber.ts'
 import {
@@ -36,26 +25,22 @@ import {
 } from './chat-completions/errors.ts'
 import { type RequestTarget, wireRequest } from './chat-completions/request.ts'
 import { CompletionReader } from './chat-completions/response.ts'
+import {
+  type Connection,
+  type ConnectionOptions,
+  connect,
+  connectionChecks,
+  connectionOf,
+  secretsOf,
+} from './openai-connection.ts'
 import { compatibleQuirks, openAIQuirks, type Quirks } from './quirks.ts'
-import { readBody, readStart } from './sse.ts'
+import { readBody } from './sse.ts'
 
 export type { Quirks } from './quirks.ts'
 
-export interface OpenAIClientOptions {
+export interface OpenAIClientOptions extends ConnectionOptions {
   /** Default: `'gpt-4o'`. */
   readonly model?: string
-  /** Default: the environment's `OPENAI_API_KEY`. A server of your own, given by `baseURL`, may need none. */
-  readonly apiKey?: string
-  /** Where the API is, up to and with its `/v1`. Default: the environment's `OPENAI_BASE_URL`, or OpenAI itself. */
-  readonly baseURL?: string
-  /** Default: the environment's `OPENAI_ORG_ID`. */
-  readonly organization?: string
-  /** Default: the environment's `OPENAI_PROJECT_ID`. */
-  readonly project?: string
-  /** Sent with every request. */
-  readonly defaultHeaders?: Readonly<Record<string, string>>
-  /** Default: the platform's. Redirects are not followed, whatever it does by itself. */
-  readonly fetch?: typeof globalThis.fetch
   /** What the model can do, where it differs from tools, streaming, structured output and images. */
   readonly capabilities?: Partial<Capabilities>
   /** How the server's Chat Completions differ from OpenAI's. Default: they do not, or by `baseURL`. */
@@ -76,7 +61,7 @@ export class OpenAIClient implements LLMClient {
   #sdk: Promise<OpenAI> | undefined
 
   /**
-   * @throws MissingCredentialError without a key, unless there is a base URL.
+   * @throws MissingCredentialError without a key for OpenAI itself.
    * @throws ConfigurationError
    */
   constructor(options: OpenAIClientOptions = {}) {
@@ -91,13 +76,13 @@ export class OpenAIClient implements LLMClient {
       structuredOutput: true,
       images: true,
       ...(contextWindow !== undefined && { contextWindow }),
-      ...capabilities,
+      ...given(capabilities),
     }
     this.#connection = connection
     this.#target = {
       provider: this.provider,
       model,
-      quirks: { ...(connection.isOpenAI ? openAIQuirks : compatibleQuirks), ...quirks },
+      quirks: { ...(connection.isOpenAI ? openAIQuirks : compatibleQuirks), ...given(quirks) },
       written: new WeakMap<Message, JsonObject>(),
     }
     const scrubber = new Scrubber(secretsOf(connection))
@@ -179,31 +164,9 @@ export class OpenAIClient implements LLMClient {
   }
 }
 
-interface Connection {
-  readonly apiKey: string
-  readonly baseURL: string | undefined
-  readonly organization: string | null
-  readonly project: string | null
-  readonly defaultHeaders: Readonly<Record<string, string>>
-  readonly fetch: typeof globalThis.fetch
-  /** It is OpenAI's own API that is spoken to. */
-  readonly isOpenAI: boolean
-}
-
-const isHttpUrl = (value: unknown): boolean =>
-  typeof value === 'string' && /^https?:$/.test(URL.parse(value)?.protocol ?? '')
-
-// What else is in a key no header can hold, and the error of one that tries shows the key.
-const isKey = (value: unknown): boolean => typeof value === 'string' && /^[\x21-\x7e]+$/.test(value.trim())
-
 const checks = {
+  ...connectionChecks,
   model: optional(filledText()),
-  apiKey: optional(hidden(that('a text of visible ASCII characters', isKey))),
-  baseURL: optional(hidden(that('an address such as http://localhost:11434/v1', isHttpUrl))),
-  organization: optional(filledText()),
-  project: optional(filledText()),
-  defaultHeaders: optional(hidden(object())),
-  fetch: optional(fn()),
   capabilities: optional(
     object({
       tools: optional(flag()),
@@ -223,80 +186,11 @@ const checks = {
   ),
 }
 
-function connectionOf(options: OpenAIClientOptions): Connection {
-  const { OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_ORG_ID, OPENAI_PROJECT_ID } = environment()
-  const baseURL = options.baseURL ?? OPENAI_BASE_URL
-  const apiKey = options.apiKey ?? OPENAI_API_KEY ?? (baseURL === undefined ? undefined : keyNotNeeded)
-  if (apiKey === undefined) {
-    throw new MissingCredentialError(
-      'OPENAI_API_KEY',
-      'There is no API key for OpenAI. Set OPENAI_API_KEY, pass apiKey, or pass the baseURL of a server that needs none.',
-    )
-  }
-  // Both can come from the environment, which no check has seen.
-  checkOptions('OpenAIClient', { apiKey, baseURL }, { apiKey: checks.apiKey, baseURL: checks.baseURL })
-  const isOpenAI = baseURL === undefined || /^(.+\.)?api\.openai\.com$/.test(new URL(baseURL).hostname)
-  return {
-    apiKey: apiKey.trim(),
-    baseURL,
-    // Whose account it is at OpenAI is nobody else's business.
-    organization: options.organization ?? (isOpenAI ? (OPENAI_ORG_ID ?? null) : null),
-    project: options.project ?? (isOpenAI ? (OPENAI_PROJECT_ID ?? null) : null),
-    defaultHeaders: options.defaultHeaders ?? {},
-    fetch: options.fetch ?? systemRuntime.fetch,
-    isOpenAI,
-  }
-}
-
-const keyNotNeeded = 'not-needed'
-
-/** The environment variables that have something in them; none where there is no environment. */
-function environment(): Readonly<Record<string, string | undefined>> {
-  if (typeof process === 'undefined') return {}
-  return Object.fromEntries(Object.entries(process.env).filter(([, value]) => value?.trim()))
-}
-
-/** What a server could echo and no error may show. */
-function secretsOf({ apiKey, baseURL, defaultHeaders }: Connection): { name: string; value: string }[] {
-  const key = apiKey === keyNotNeeded ? [] : [{ name: 'apiKey', value: apiKey }]
-  const password = baseURL === undefined ? '' : new URL(baseURL).password
-  const headers = Object.entries(defaultHeaders)
-    .filter(([name]) => /auth|key|token|secret|cookie/i.test(name))
-    .map(([name, value]) => ({ name, value: String(value).replace(/^(bearer|basic) /i, '') }))
-  return [...key, { name: 'baseURL', value: password }, ...headers]
-}
-
-async function connect({ isOpenAI: _, fetch, baseURL, ...connection }: Connection): Promise<OpenAI> {
-  const { OpenAI } = await import('openai').catch((error: unknown) => {
-    throw isMissing(error) ? new MissingPackageError('openai', { cause: error }) : error
-  })
-  return new OpenAI({
-    ...connection,
-    ...(baseURL !== undefined && { baseURL }),
-    fetch: refusing(fetch),
-    maxRetries: 0,
-    // As long as a timer can be: a run has its own time limit, which also watches the answer as it arrives.
-    timeout: 2 ** 31 - 1,
-    logLevel: 'off',
-  })
-}
-
-function isMissing(error: unknown): boolean {
-  const { code } = Object(error) as { code?: unknown } // only compared
-  return (
-    (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') && messageOf(error).includes('openai')
-  )
-}
-
-/** A `fetch` that reads what an error status says by itself: the SDK knows only OpenAI's way to say it. */
-function refusing(fetch: typeof globalThis.fetch): typeof globalThis.fetch {
-  return async (input, init) => {
-    // Not followed: a redirect would take the conversation, and headers of ours, to a host that nobody named.
-    const response = await fetch(input, { ...init, redirect: 'manual' })
-    if (response.ok) return response
-    const text = await readStart(response.body, init?.signal ?? new AbortController().signal).catch(() => '')
-    throw new HttpFailure(response.status, response.headers, text)
-  }
+function given<Options extends object>(options: Options | undefined): Options {
+  // The same but for what is undefined, which counts as absent.
+  return Object.fromEntries(
+    Object.entries(options ?? {}).filter(([, value]) => value !== undefined),
+  ) as Options
 }
 
 function errorOf(thrown: unknown, source: ErrorSource): unknown {

@@ -1,5 +1,4 @@
 import { createParser } from 'eventsource-parser'
-import { untilAborted } from '../abort.ts'
 
 /** One server-sent event. */
 export interface SseEvent {
@@ -102,16 +101,20 @@ async function* readText(
   if (body === null) return
   const decoder = new TextDecoder()
   const reader = body.getReader()
+  // Ends the connection if there is still one, and whatever read is waiting, at once; nobody minds if it fails.
+  const cancel = () => void reader.cancel().catch(() => {})
+  signal.addEventListener('abort', cancel, { once: true })
   try {
     for (;;) {
-      // The transport may not know the signal, or not listen to it.
-      const { done, value } = await untilAborted(reader.read(), signal)
+      signal.throwIfAborted()
+      const { done, value } = await reader.read()
+      signal.throwIfAborted()
       const text = done ? decoder.decode() : decoder.decode(value, { stream: true })
       if (text !== '') yield text
       if (done) return
     }
   } finally {
-    // Ends the connection if there is still one; nobody waits for it, or minds if it fails.
-    reader.cancel().catch(() => {})
+    signal.removeEventListener('abort', cancel)
+    cancel()
   }
 }

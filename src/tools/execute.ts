@@ -205,7 +205,8 @@ async function executeOnce(
   try {
     return await Promise.race([running(), leftBehind])
   } finally {
-    over.abort()
+    // With a reason, because making the default one costs as much as a small tool.
+    over.abort('over')
     unlink()
   }
 }

@@ -5,8 +5,6 @@ import { compileJsonSchema, type KnownKeys, knownKeys, type Validation } from '.
 import { limited, pathText } from './schema-issues.ts'
 import type { Schema, SchemaIssue, SchemaResult, StandardSchema } from './tool.ts'
 
-export type { KnownKeys, Validation }
-
 /**
  * The JSON Schema a model is shown for `schema`, frozen and without `$schema`. A promise only where a package has to be
  * loaded for it: for zod 3 and early zod 4.

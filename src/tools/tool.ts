@@ -80,7 +80,10 @@ export abstract class Tool<Input = unknown> {
   readonly config?: Schema
   /** Default `'once'`. */
   readonly effect?: Effect
-  /** Milliseconds one execution may take. Default: none but the run's. */
+  /**
+   * Milliseconds one execution may take until its signal aborts. What it still returns within the agent's `graceMs`
+   * counts: an effect that happened is not reported as a failure. Default: none but the run's.
+   */
   readonly timeoutMs?: number
   /** Never runs beside another call of a tool that is `serial`. */
   readonly serial?: boolean

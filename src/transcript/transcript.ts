@@ -1,3 +1,4 @@
+import type { Step } from '../events.ts'
 import { canonicalJson } from '../json.ts'
 import {
   type AssistantMessage,
@@ -9,7 +10,6 @@ import {
   toolMessage,
   type Usage,
 } from '../messages.ts'
-import type { Step } from '../events.ts'
 import type { Entry, ReplyEntry, RunEndedEntry, ToolFinishedEntry } from './entry.ts'
 
 /**

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type JsonReply, parseReply } from '../../src/protocol/json-reply.ts'
+import { parseReply } from '../../src/protocol/json-reply.ts'
+import type { Turn } from '../../src/protocol/protocol.ts'
 
 const call = (toolName: string, parameters = {}, id?: string) => ({ ...(id && { id }), toolName, parameters })
 const step = (...toolCalls: object[]) => ({ kind: 'step', toolCalls })
@@ -176,9 +177,9 @@ describe('tool calls', () => {
       JSON.stringify(`${'{"a":'.repeat(300)}1${'}'.repeat(300)}`),
       'the parameters nest more than 200 deep',
     ],
-  ])('with %s as parameters say what is wrong', (_name, parameters, invalidParameters) => {
+  ])('with %s as parameters say what is wrong', (_name, parameters, invalid) => {
     expect(parseReply(`{"tool_calls":[{"tool_name":"a","parameters":${parameters}}]}`)).toEqual(
-      step({ ...call('a'), invalidParameters }),
+      step({ ...call('a'), invalid }),
     )
   })
 
@@ -369,7 +370,7 @@ describe('hostile replies', () => {
     const kinds = new Set(['step', 'final', 'plan', 'malformed'])
     fc.assert(
       fc.property(fc.array(token, { maxLength: 30 }), (tokens) => {
-        const reply: JsonReply = parseReply(tokens.join(''))
+        const reply: Turn = parseReply(tokens.join(''))
         expect(kinds.has(reply.kind)).toBe(true)
       }),
       { numRuns: 3_000 },

@@ -166,6 +166,35 @@ describe('on hostile wires', () => {
     expect(server.connections).toBeLessThanOrEqual(2)
   })
 
+  test('a stream cut at any byte is an error, or the whole answer', async () => {
+    const call = { index: 0, id: 'a', function: { name: 'f', arguments: '{"a":"ö"}' } }
+    const events = [
+      delta({ content: 'größer' }),
+      delta({ tool_calls: [call] }),
+      delta({}, 'tool_calls'),
+      '[DONE]',
+    ]
+    const text = events.map(
+      (event) => `data: ${typeof event === 'string' ? event : JSON.stringify(event)}\n\n`,
+    )
+    const bytes = new TextEncoder().encode(text.join(''))
+    const whole = {
+      text: 'größer',
+      toolCalls: [{ id: 'a', toolName: 'f', parameters: { a: 'ö' } }],
+      stopReason: 'tool_calls',
+    }
+    // All that is needed is there once the event with the finish reason is.
+    const needed = new TextEncoder().encode(text.slice(0, 3).join('').trimEnd()).length
+    for (let end = 0; end <= bytes.length; end += 1) {
+      const client = clientOf('http://127.0.0.1:9/v1', {
+        fetch: async () => new Response(bytes.slice(0, end)),
+      })
+      const outcome = await client.call(hello).catch((error: unknown) => error)
+      if (end >= needed) expect(outcome).toEqual(whole)
+      else expect(outcome).toMatchObject({ kind: 'malformed', retryable: true })
+    }
+  })
+
   test('a connection that breaks is a failure of the network', async () => {
     await using server = await rawServer((response) => {
       startEvents(response, delta({ content: 'half' }))
@@ -331,6 +360,7 @@ describe('making a client', () => {
     expect(() => new OpenAIClient()).toThrow(
       expect.objectContaining({ code: 'missing_credential', variable: 'OPENAI_API_KEY' }),
     )
+    expect(() => new OpenAIClient({ baseURL: 'https://eu.api.openai.com/v1' })).toThrow(/OPENAI_API_KEY/)
     vi.stubEnv('OPENAI_API_KEY', ' ')
     expect(() => new OpenAIClient()).toThrow(expect.objectContaining({ code: 'missing_credential' }))
     await using server = await rawServer((response) => sendEvents(response, delta({ content: 'a' }, 'stop')))
@@ -339,6 +369,7 @@ describe('making a client', () => {
   })
 
   test('says what the model can do', () => {
+    const unset = { tools: undefined } as object // what JavaScript may pass
     const usual = { tools: true, streaming: true, structuredOutput: true, images: true }
     const of = (options: OpenAIClientOptions) => new OpenAIClient({ apiKey, ...options }).capabilities
     expect(of({})).toEqual({ ...usual, contextWindow: 128_000 })
@@ -349,7 +380,7 @@ describe('making a client', () => {
     expect(of({ baseURL: 'http://localhost:11434/v1' })).toEqual(usual)
     expect(of({ baseURL: 'https://eu.api.openai.com/v1' })).toEqual({ ...usual, contextWindow: 128_000 })
     expect(of({ baseURL: 'https://api.openai.com.evil.test/v1' })).toEqual(usual)
-    expect(of({ capabilities: { images: false, contextWindow: 1000 } })).toEqual({
+    expect(of({ capabilities: { images: false, contextWindow: 1000, ...unset } })).toEqual({
       ...usual,
       images: false,
       contextWindow: 1000,
@@ -363,6 +394,7 @@ describe('making a client', () => {
     [{ apiKey: `${apiKey}\n${apiKey}` }, 'apiKey'],
     [{ baseURL: 'localhost:11434' }, 'baseURL'],
     [{ fetch: 'fetch' }, 'fetch'],
+    [{ defaultHeaders: { authorization: [apiKey] } }, 'defaultHeaders'],
     [{ capabilities: { tools: 'yes' } }, 'capabilities.tools'],
     [{ quirks: { maxTokensField: 'tokens' } }, 'quirks.maxTokensField'],
   ])('with %j is refused', (options, path) => {

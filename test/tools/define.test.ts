@@ -69,18 +69,26 @@ describe('tool()', () => {
     )
   })
 
-  test.each([[null], [undefined], ['greet'], [() => 'hi'], [[]]])('refuses %j instead of options', (options) => {
-    expect(() => define(options)).toThrow(ConfigurationError)
-    expect(() => checkTool(options)).toThrow(ConfigurationError)
-  })
+  test.each([[null], [undefined], ['greet'], [() => 'hi'], [[]]])(
+    'refuses %j instead of options',
+    (options) => {
+      expect(() => define(options)).toThrow(ConfigurationError)
+      expect(() => checkTool(options)).toThrow(ConfigurationError)
+    },
+  )
 
   test('refuses an option it does not know, and names the one that was meant', () => {
-    expect(() => define({ ...good, timeout: 5 })).toThrow('tool() has no option "timeout". Did you mean "timeoutMs"?')
+    expect(() => define({ ...good, timeout: 5 })).toThrow(
+      'tool() has no option "timeout". Did you mean "timeoutMs"?',
+    )
   })
 
   test('refuses retry on a tool that must not run twice', () => {
     expect(() => define({ ...good, retry: {} })).toThrow(
-      expect.objectContaining({ path: 'retry', message: expect.stringContaining("effect: 'read' or 'idempotent'") }),
+      expect.objectContaining({
+        path: 'retry',
+        message: expect.stringContaining("effect: 'read' or 'idempotent'"),
+      }),
     )
   })
 
@@ -88,18 +96,66 @@ describe('tool()', () => {
     ['no schema at all', { param: 'string' }, 'must describe an object'],
     ['no object', { type: 'string' }, 'must describe an object'],
     ['properties that are no object', { type: 'object', properties: ['a'] }, 'properties must be an object'],
-    ['a property that is no schema', { type: 'object', properties: { a: 'string' } }, 'properties.a must be a schema object'],
-    ['an unknown type', { type: 'object', properties: { a: { type: 'str' } } }, 'properties.a.type must be one of'],
-    ['required that is no array', { type: 'object', properties: { a: {} }, required: 'a' }, 'required must be an array of property names'],
-    ['required that are no names', { type: 'object', properties: { a: {} }, required: [1] }, 'required must be an array of property names'],
-    ['a required name that is no property', { type: 'object', properties: {}, required: ['a'] }, 'required names "a"'],
-    ['an array without items', { type: 'object', properties: { a: { type: 'array' } } }, 'properties.a is an array'],
-    ['an enum without values', { type: 'object', properties: { a: { enum: [] } } }, 'properties.a.enum must be'],
-    ['a pattern that is none', { type: 'object', properties: { a: { pattern: '(' } } }, 'properties.a.pattern must be'],
-    ['a reference to nowhere', { type: 'object', properties: { a: { $ref: '#/$defs/x' } } }, 'properties.a.$ref must point'],
-    ['a fault in a branch', { type: 'object', properties: { a: { anyOf: [{ type: 'array' }] } } }, 'properties.a.anyOf[0] is an array'],
-    ['a function', { type: 'object', properties: { a: { type: String } } }, 'properties.a.type is no JSON value'],
-    ['a hostile name', JSON.parse('{"type":"object","properties":{"__proto__":{"type":"string"}}}'), 'must not have the name __proto__'],
+    [
+      'a property that is no schema',
+      { type: 'object', properties: { a: 'string' } },
+      'properties.a must be a schema object',
+    ],
+    [
+      'an unknown type',
+      { type: 'object', properties: { a: { type: 'str' } } },
+      'properties.a.type must be one of',
+    ],
+    [
+      'required that is no array',
+      { type: 'object', properties: { a: {} }, required: 'a' },
+      'required must be an array of property names',
+    ],
+    [
+      'required that are no names',
+      { type: 'object', properties: { a: {} }, required: [1] },
+      'required must be an array of property names',
+    ],
+    [
+      'a required name that is no property',
+      { type: 'object', properties: {}, required: ['a'] },
+      'required names "a"',
+    ],
+    [
+      'an array without items',
+      { type: 'object', properties: { a: { type: 'array' } } },
+      'properties.a is an array',
+    ],
+    [
+      'an enum without values',
+      { type: 'object', properties: { a: { enum: [] } } },
+      'properties.a.enum must be',
+    ],
+    [
+      'a pattern that is none',
+      { type: 'object', properties: { a: { pattern: '(' } } },
+      'properties.a.pattern must be',
+    ],
+    [
+      'a reference to nowhere',
+      { type: 'object', properties: { a: { $ref: '#/$defs/x' } } },
+      'properties.a.$ref must point',
+    ],
+    [
+      'a fault in a branch',
+      { type: 'object', properties: { a: { anyOf: [{ type: 'array' }] } } },
+      'properties.a.anyOf[0] is an array',
+    ],
+    [
+      'a function',
+      { type: 'object', properties: { a: { type: String } } },
+      'properties.a.type is no JSON value',
+    ],
+    [
+      'a hostile name',
+      JSON.parse('{"type":"object","properties":{"__proto__":{"type":"string"}}}'),
+      'must not have the name __proto__',
+    ],
   ])('refuses parameters with %s, at once', (_, parameters, says) => {
     expect(() => define({ ...good, parameters })).toThrow(InvalidToolSchemaError)
     expect(() => define({ ...good, parameters })).toThrow(says)
@@ -114,7 +170,10 @@ describe('tool()', () => {
 
   test.each([
     ['text', z.string()],
-    ['a union', z.discriminatedUnion('k', [z.object({ k: z.literal('a') }), z.object({ k: z.literal('b') })])],
+    [
+      'a union',
+      z.discriminatedUnion('k', [z.object({ k: z.literal('a') }), z.object({ k: z.literal('b') })]),
+    ],
   ])('refuses %s as zod parameters, at once', (_, parameters) => {
     expect(() => define({ ...good, parameters })).toThrow(InvalidToolSchemaError)
   })

@@ -63,7 +63,15 @@ describe('outputText', () => {
     [new Account(), '{"owner":"Ann"}'],
     [new Handle(), '[Handle]'],
     [Promise.resolve(1), '[Promise]'],
-    [{ get a() { throw new Error('x') }, b: 1 }, '{"a":"[unreadable]","b":1}'],
+    [
+      {
+        get a() {
+          throw new Error('x')
+        },
+        b: 1,
+      },
+      '{"a":"[unreadable]","b":1}',
+    ],
     ['half \uD83D pair', 'half \uFFFD pair'],
     [{ '\uDE00': '\uD83D' }, '{"\uFFFD":"\uFFFD"}'],
     ['\u{1F600}', '\u{1F600}'],
@@ -94,7 +102,16 @@ describe('outputJson', () => {
   test('is JSON whatever it was made of, and JSON stays as it was', () => {
     fc.assert(
       fc.property(
-        fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true, withNullPrototype: true, withBoxedValues: true, withSparseArray: true }),
+        fc.anything({
+          withBigInt: true,
+          withDate: true,
+          withMap: true,
+          withSet: true,
+          withTypedArray: true,
+          withNullPrototype: true,
+          withBoxedValues: true,
+          withSparseArray: true,
+        }),
         (value) => {
           const json = outputJson(value)
           expect(JSON.parse(JSON.stringify(json))).toEqual(json)

@@ -27,7 +27,12 @@ describe('a ToolRegistry', () => {
     expect(registry.list()).toEqual([b, a])
     expect([...registry]).toEqual([b, a])
     expect(registry.size).toBe(2)
-    expect([registry.has('a'), registry.get('a'), registry.has('c'), registry.get('c')]).toEqual([true, a, false, undefined])
+    expect([registry.has('a'), registry.get('a'), registry.has('c'), registry.get('c')]).toEqual([
+      true,
+      a,
+      false,
+      undefined,
+    ])
   })
 
   test('finds tools by set, tag and text', () => {
@@ -45,7 +50,9 @@ describe('a ToolRegistry', () => {
 
   test('refuses a name twice, and changes nothing then', () => {
     const registry = registryOf(named('a'))
-    expect(() => registry.register(named('a'))).toThrow(expect.objectContaining({ code: 'duplicate_tool', toolName: 'a' }))
+    expect(() => registry.register(named('a'))).toThrow(
+      expect.objectContaining({ code: 'duplicate_tool', toolName: 'a' }),
+    )
     expect(() => registry.registerToolset(setOf('s', [named('b'), named('a')]))).toThrow(
       expect.objectContaining({ code: 'duplicate_tool' }),
     )
@@ -63,8 +70,12 @@ describe('a ToolRegistry', () => {
     'refuses %j as a tool',
     (wrong) => {
       const registry = new ToolRegistry()
-      expect(() => registry.register(wrong as never)).toThrow(expect.objectContaining({ code: expect.stringMatching(/configuration|invalid_tool_schema/) }))
-      expect(() => registry.registerToolset(wrong as never)).toThrow(expect.objectContaining({ code: 'configuration' }))
+      expect(() => registry.register(wrong as never)).toThrow(
+        expect.objectContaining({ code: expect.stringMatching(/configuration|invalid_tool_schema/) }),
+      )
+      expect(() => registry.registerToolset(wrong as never)).toThrow(
+        expect.objectContaining({ code: 'configuration' }),
+      )
       expect(registry.size).toBe(0)
     },
   )
@@ -89,7 +100,7 @@ describe('a ToolRegistry', () => {
       execute: () => 1,
     })
     expect(() => registryOf(needy)).toThrow('new ToolSet(')
-    const content = tool({ ...needy, config: z.object({ apiKey: z.string().optional() }), execute: () => 1 })
+    const content = { ...needy, config: z.object({ apiKey: z.string().optional() }), execute: () => 1 }
     expect(() => registryOf(content)).not.toThrow()
   })
 
@@ -97,7 +108,9 @@ describe('a ToolRegistry', () => {
     const registry = registryOf(named('a'))
     registry.unregister('a')
     expect(registry.has('a')).toBe(false)
-    expect(() => registry.unregister('a')).toThrow(expect.objectContaining({ code: 'tool_not_found', toolName: 'a' }))
+    expect(() => registry.unregister('a')).toThrow(
+      expect.objectContaining({ code: 'tool_not_found', toolName: 'a' }),
+    )
   })
 })
 
@@ -132,13 +145,20 @@ describe('sets in a ToolRegistry', () => {
   })
 
   test('keep their configs apart, in one registry and in two, for one and the same tool', async () => {
-    const probe = tool({ name: 'probe', description: '', parameters: z.object({}), execute: (_, { config }) => config })
+    const probe = tool({
+      name: 'probe',
+      description: '',
+      parameters: z.object({}),
+      execute: (_, { config }) => config,
+    })
     const registries = ['one', 'two'].map((value) => {
       const registry = new ToolRegistry()
       registry.registerToolset(setOf(value, [probe], { n: value }))
       return registry
     })
-    const results = await Promise.all(registries.map((registry) => registry.dispatch({ toolName: 'probe', parameters: {} })))
+    const results = await Promise.all(
+      registries.map((registry) => registry.dispatch({ toolName: 'probe', parameters: {} })),
+    )
     expect(results.map(({ data }) => data)).toEqual([{ n: 'one' }, { n: 'two' }])
   })
 
@@ -178,8 +198,11 @@ describe('definitions', () => {
       { name: 'three', description: '', parameters: { ...wire, additionalProperties: true } },
     ])
     expect(JSON.parse(JSON.stringify(definitions))).toEqual(definitions)
-    for (const part of [definitions, definitions[0], definitions[0]?.parameters]) expect(Object.isFrozen(part)).toBe(true)
-    expect(await registry.dispatch({ toolName: 'my_tool', parameters: { input: 'x' } })).toMatchObject({ output: 'Processed: x' })
+    for (const part of [definitions, definitions[0], definitions[0]?.parameters])
+      expect(Object.isFrozen(part)).toBe(true)
+    expect(await registry.dispatch({ toolName: 'my_tool', parameters: { input: 'x' } })).toMatchObject({
+      output: 'Processed: x',
+    })
   })
 
   test('are the very same array until tools come or go', async () => {
@@ -194,10 +217,18 @@ describe('definitions', () => {
   })
 
   test('refuse late what could not be seen early', async () => {
-    const hidden = { name: 'late', description: '', parameters: z3.object({ apiKey: z3.string() }), execute: () => 1 }
+    const hidden = {
+      name: 'late',
+      description: '',
+      parameters: z3.object({ apiKey: z3.string() }),
+      execute: () => 1,
+    }
     const registry = new ToolRegistry()
     registry.registerToolset(setOf('s', [hidden], { apiKey: secret('0123456789') }))
-    await expect(registry.definitions()).rejects.toMatchObject({ code: 'configuration', path: 'config.apiKey' })
+    await expect(registry.definitions()).rejects.toMatchObject({
+      code: 'configuration',
+      path: 'config.apiKey',
+    })
     const noObject = registryOf({ name: 'late', description: '', parameters: z3.string(), execute: () => 1 })
     await expect(noObject.definitions()).rejects.toMatchObject({ code: 'invalid_tool_schema' })
     noObject.unregister('late')

@@ -45,7 +45,11 @@ describe('jsonSchemaOf', () => {
   })
 
   test('shows a model what it has to send: the input of transforms, anything for dates', () => {
-    const schema = z.object({ at: z.date(), size: z.string().transform(Number), n: z.coerce.number().optional() })
+    const schema = z.object({
+      at: z.date(),
+      size: z.string().transform(Number),
+      n: z.coerce.number().optional(),
+    })
     expect(jsonSchemaOf(schema)).toMatchObject({
       properties: { at: {}, size: { type: 'string' } },
     })
@@ -135,7 +139,10 @@ describe('validate, with JSON Schema', () => {
         limit: { type: 'integer', default: 10 },
         tags: { type: 'array', items: { type: 'string' }, default: [] },
         filter: { type: 'object', properties: { open: { type: 'boolean', default: true } } },
-        rows: { type: 'array', items: { type: 'object', properties: { n: { type: 'integer', default: 1 } } } },
+        rows: {
+          type: 'array',
+          items: { type: 'object', properties: { n: { type: 'integer', default: 1 } } },
+        },
         maybe: { anyOf: [{ type: 'object', properties: { x: { default: 2 } } }, { type: 'null' }] },
       },
     }
@@ -174,7 +181,9 @@ describe('validate, with JSON Schema', () => {
       },
     }
     const extra = { a: 1, z: 1 }
-    expect(await validate(schema, { closed: extra, open: extra, free: extra, tagged: { kind: 'b', z: 1 }, z: 1 })).toEqual({
+    expect(
+      await validate(schema, { closed: extra, open: extra, free: extra, tagged: { kind: 'b', z: 1 }, z: 1 }),
+    ).toEqual({
       ok: true,
       value: { closed: { a: 1 }, open: extra, free: extra, tagged: { kind: 'b', b: 2 } },
     })
@@ -185,14 +194,38 @@ describe('validate, with JSON Schema', () => {
     ['a wrong type', search, { query: 5 }, ['query: must be a string']],
     ['two faults', search, { limit: 'x' }, ['query: required', 'limit: must be an integer']],
     ['no object', search, 'x', ['parameters: must be an object']],
-    ['an enum', { type: 'object', properties: { unit: { enum: ['c', 'f'] } } }, { unit: 'k' }, ['unit: must be one of "c", "f"']],
+    [
+      'an enum',
+      { type: 'object', properties: { unit: { enum: ['c', 'f'] } } },
+      { unit: 'k' },
+      ['unit: must be one of "c", "f"'],
+    ],
     ['a constant', { type: 'object', properties: { v: { const: 2 } } }, { v: 3 }, ['v: must be 2']],
-    ['a range', { type: 'object', properties: { n: { minimum: 1, maximum: 5 } } }, { n: 9 }, ['n: must be at most 5']],
-    ['a pattern', { type: 'object', properties: { id: { pattern: '^[a-z]+$' } } }, { id: '1' }, ['id: must match the pattern ^[a-z]+$']],
-    ['a format', { type: 'object', properties: { at: { format: 'date' } } }, { at: 'x' }, ['at: must be a valid date']],
+    [
+      'a range',
+      { type: 'object', properties: { n: { minimum: 1, maximum: 5 } } },
+      { n: 9 },
+      ['n: must be at most 5'],
+    ],
+    [
+      'a pattern',
+      { type: 'object', properties: { id: { pattern: '^[a-z]+$' } } },
+      { id: '1' },
+      ['id: must match the pattern ^[a-z]+$'],
+    ],
+    [
+      'a format',
+      { type: 'object', properties: { at: { format: 'date' } } },
+      { at: 'x' },
+      ['at: must be a valid date'],
+    ],
     [
       'a place deep inside',
-      { type: 'object', properties: { rows: { type: 'array', items: { $ref: '#/$defs/row' } } }, $defs: { row: search } },
+      {
+        type: 'object',
+        properties: { rows: { type: 'array', items: { $ref: '#/$defs/row' } } },
+        $defs: { row: search },
+      },
       { rows: [{ query: 'x' }, {}, { query: 'x', limit: 'y' }] },
       ['rows[1].query: required', 'rows[2].limit: must be an integer'],
     ],
@@ -204,7 +237,10 @@ describe('validate, with JSON Schema', () => {
     ],
     [
       'a union of objects',
-      { type: 'object', properties: { to: { oneOf: [search, { type: 'object', properties: { id: {} }, required: ['id'] }] } } },
+      {
+        type: 'object',
+        properties: { to: { oneOf: [search, { type: 'object', properties: { id: {} }, required: ['id'] }] } },
+      },
       { to: {} },
       ['to: must fit (to.query: required), or fit (to.id: required)'],
     ],
@@ -219,7 +255,10 @@ describe('validate, with JSON Schema', () => {
   })
 
   test('names ten issues at most, however many there are', async () => {
-    const schema: JsonSchema = { type: 'object', properties: { rows: { type: 'array', items: { type: 'string' } } } }
+    const schema: JsonSchema = {
+      type: 'object',
+      properties: { rows: { type: 'array', items: { type: 'string' } } },
+    }
     const result = await validate(schema, { rows: Array.from({ length: 1000 }, () => 1) })
     expect(result).toMatchObject({ ok: false, issues: { length: 11, 10: 'and 990 more' } })
   })
@@ -232,9 +271,14 @@ describe('validate, with JSON Schema', () => {
     }
     await fc.assert(
       fc.asyncProperty(fc.jsonValue(), fc.jsonValue(), async (value, any) => {
-        for (const given of [value, { any, node: { any: value } }, JSON.parse('{"any":{"__proto__":{"x":1}}}')]) {
+        for (const given of [
+          value,
+          { any, node: { any: value } },
+          JSON.parse('{"any":{"__proto__":{"x":1}}}'),
+        ]) {
           const result = await validate(schema, given)
-          if (result.ok) expect(JSON.stringify(result.value)).not.toMatch(/"(__proto__|constructor|prototype)":/)
+          if (result.ok)
+            expect(JSON.stringify(result.value)).not.toMatch(/"(__proto__|constructor|prototype)":/)
         }
       }),
     )
@@ -246,7 +290,11 @@ describe('validate, with JSON Schema', () => {
 
 describe('validate, with any library', () => {
   test('says which field is missing, and what the library said', async () => {
-    const schema = z.object({ city: z.string(), unit: z.enum(['c', 'f']), rows: z.array(z.object({ n: z.number() })) })
+    const schema = z.object({
+      city: z.string(),
+      unit: z.enum(['c', 'f']),
+      rows: z.array(z.object({ n: z.number() })),
+    })
     expect(await validate(schema, { unit: 'k', rows: [{ n: 'x' }] })).toEqual({
       ok: false,
       issues: [
@@ -258,8 +306,16 @@ describe('validate, with any library', () => {
   })
 
   test('gives what the value becomes, also when the library takes its time', async () => {
-    expect(await validate(z.object({ n: z.string().transform(Number) }), { n: '5' })).toEqual({ ok: true, value: { n: 5 } })
-    expect(await validate(standard(async (value) => ({ value })), 1)).toEqual({ ok: true, value: 1 })
+    expect(await validate(z.object({ n: z.string().transform(Number) }), { n: '5' })).toEqual({
+      ok: true,
+      value: { n: 5 },
+    })
+    expect(
+      await validate(
+        standard(async (value) => ({ value })),
+        1,
+      ),
+    ).toEqual({ ok: true, value: 1 })
   })
 
   test('takes a validator that fails for an issue', async () => {
@@ -268,8 +324,23 @@ describe('validate, with any library', () => {
       throw new Error('boom')
     }
     expect(await validate(standard(boom), 1)).toEqual(failed)
-    expect(await validate(standard(async () => boom()), 1)).toEqual(failed)
-    expect(await validate(standard(() => undefined as never), 1)).toMatchObject({ ok: false })
-    expect(await validate(standard(() => ({ issues: [] })), 1)).toEqual({ ok: false, issues: ['parameters: not accepted'] })
+    expect(
+      await validate(
+        standard(async () => boom()),
+        1,
+      ),
+    ).toEqual(failed)
+    expect(
+      await validate(
+        standard(() => undefined as never),
+        1,
+      ),
+    ).toMatchObject({ ok: false })
+    expect(
+      await validate(
+        standard(() => ({ issues: [] })),
+        1,
+      ),
+    ).toEqual({ ok: false, issues: ['parameters: not accepted'] })
   })
 })

@@ -18,7 +18,13 @@ const weather = tool({
 })
 
 const set = (options: Partial<ToolSetOptions> = {}) =>
-  new ToolSet({ name: 'weather', description: 'Weather data', tools: [weather], config: { apiKey: key }, ...options })
+  new ToolSet({
+    name: 'weather',
+    description: 'Weather data',
+    tools: [weather],
+    config: { apiKey: key },
+    ...options,
+  })
 
 const city = { toolName: 'get_weather', parameters: { city: 'Oslo' } }
 
@@ -32,7 +38,9 @@ describe('a ToolSet', () => {
   test('shows its name, description and tools', () => {
     const made = set()
     expect([made.name, made.description, made.tools]).toEqual(['weather', 'Weather data', [weather]])
-    expect(JSON.stringify(made)).toBe('{"name":"weather","description":"Weather data","tools":["get_weather"]}')
+    expect(JSON.stringify(made)).toBe(
+      '{"name":"weather","description":"Weather data","tools":["get_weather"]}',
+    )
     expect(isToolSet(made)).toBe(true)
     expect(isToolSet({ ...made })).toBe(false)
     expect(isToolSet(weather)).toBe(false)
@@ -41,7 +49,11 @@ describe('a ToolSet', () => {
   test('never shows its config', () => {
     for (const config of [{ apiKey: key }, { apiKey: secret(key) }]) {
       const made = set({ config })
-      for (const text of [inspect(made, { showHidden: true, depth: 20 }), JSON.stringify(made), String(made)]) {
+      for (const text of [
+        inspect(made, { showHidden: true, depth: 20 }),
+        JSON.stringify(made),
+        String(made),
+      ]) {
         expect(text).not.toContain(key)
       }
     }
@@ -72,7 +84,9 @@ describe('a ToolSet', () => {
     expect(() => set({ config: {} })).toThrow(
       'The config of tool set "weather" does not fit the config of tool "get_weather": apiKey: required',
     )
-    const echo = z.object({ apiKey: z.string().refine(() => false, { error: ({ input }) => `no such key: ${input}` }) })
+    const echo = z.object({
+      apiKey: z.string().refine(() => false, { error: ({ input }) => `no such key: ${input}` }),
+    })
     for (const apiKey of [key, secret(key)]) {
       const refusal = () => set({ config: { apiKey }, configSchema: echo })
       expect(refusal).toThrow('does not fit its configSchema: apiKey: no such key: [secret:apiKey]')
@@ -81,7 +95,12 @@ describe('a ToolSet', () => {
   })
 
   test('refuses a secret() that the model would be shown', () => {
-    const open = tool({ name: 'open', description: '', parameters: z.object({ apiKey: z.string() }), execute: () => 1 })
+    const open = tool({
+      name: 'open',
+      description: '',
+      parameters: z.object({ apiKey: z.string() }),
+      execute: () => 1,
+    })
     for (const apiKey of [secret(key), { nested: [secret(key)] }]) {
       expect(() => set({ tools: [open], config: { apiKey } })).toThrow(
         expect.objectContaining({ code: 'configuration', path: 'config.apiKey' }),
@@ -91,8 +110,15 @@ describe('a ToolSet', () => {
   })
 
   test('says that a config cannot be read, without what was in it', () => {
-    const config = { token: key, apiKey: secret(() => { throw new Error(`vault sealed, ${key}`) }) }
-    expect(() => set({ config })).toThrow('The config of tool set "weather" cannot be read: vault sealed, [secret:token]')
+    const config = {
+      token: key,
+      apiKey: secret(() => {
+        throw new Error(`vault sealed, ${key}`)
+      }),
+    }
+    expect(() => set({ config })).toThrow(
+      'The config of tool set "weather" cannot be read: vault sealed, [secret:token]',
+    )
   })
 
   test('fills in the defaults of its schemas', async () => {
@@ -122,7 +148,9 @@ describe('updateConfig', () => {
   test('changes nothing when the new config is wrong', async () => {
     const made = set({ configSchema: z.object({ apiKey: z.string().min(5) }) })
     for (const wrong of [{ apiKey: 'x' }, {}, null, 'x', 5]) {
-      expect(() => made.updateConfig(wrong as never)).toThrow(expect.objectContaining({ code: 'configuration' }))
+      expect(() => made.updateConfig(wrong as never)).toThrow(
+        expect.objectContaining({ code: 'configuration' }),
+      )
     }
     expect(await dispatcher(made).dispatch(city)).toMatchObject({ ok: true, data: { key: key.length } })
   })
@@ -141,7 +169,10 @@ describe('a config that is a function', () => {
   })
 
   test('is asked for each call, so that two runs at once see their own', async () => {
-    const made = set({ tools: [whoami], config: async ({ context, runId }) => ({ userId: `${context}/${runId}` }) })
+    const made = set({
+      tools: [whoami],
+      config: async ({ context, runId }) => ({ userId: `${context}/${runId}` }),
+    })
     const registry = dispatcher(made)
     const asked = { toolName: 'whoami', parameters: {} }
     const results = await Promise.all([
@@ -153,20 +184,42 @@ describe('a config that is a function', () => {
   })
 
   test.each<[string, () => unknown, string]>([
-    ['throws', () => { throw new Error('vault down') }, 'The config of tool set "weather" is not available: vault down'],
-    ['gives no object', () => 'sk-secret', 'The config of tool set "weather" must be an object, got a string.'],
-    ['gives a config that does not fit', () => ({}), 'The config of tool "whoami" does not fit: userId: required'],
+    [
+      'throws',
+      () => {
+        throw new Error('vault down')
+      },
+      'The config of tool set "weather" is not available: vault down',
+    ],
+    [
+      'gives no object',
+      () => 'sk-secret',
+      'The config of tool set "weather" must be an object, got a string.',
+    ],
+    [
+      'gives a config that does not fit',
+      () => ({}),
+      'The config of tool "whoami" does not fit: userId: required',
+    ],
   ])('that %s is a failure of the call', async (_, config, message) => {
     const result = await dispatcher(set({ tools: [whoami], config: config as () => object })).dispatch({
       toolName: 'whoami',
       parameters: {},
     })
-    expect(result).toMatchObject({ ok: false, error: { code: 'configuration', message: expect.stringContaining(message) } })
+    expect(result).toMatchObject({
+      ok: false,
+      error: { code: 'configuration', message: expect.stringContaining(message) },
+    })
     expect(JSON.stringify(result)).not.toContain('sk-secret')
   })
 
   test('may not put a secret() where the model sees it', async () => {
-    const open = tool({ name: 'whoami', description: '', parameters: z.object({ userId: z.string() }), execute: () => 1 })
+    const open = tool({
+      name: 'whoami',
+      description: '',
+      parameters: z.object({ userId: z.string() }),
+      execute: () => 1,
+    })
     const made = set({ tools: [open], config: () => ({ userId: secret(key) }) })
     const result = await dispatcher(made).dispatch({ toolName: 'whoami', parameters: { userId: 'x' } })
     expect(result).toMatchObject({ ok: false, error: { code: 'configuration' } })

@@ -2,6 +2,7 @@ import { LLMError, type LLMErrorKind, messageOf } from '../../errors.ts'
 import { isJsonObject } from '../../json.ts'
 import type { Scrubber } from '../../scrubber.ts'
 import { TooLargeError } from '../sse.ts'
+import { kindOf, type WireError } from './error-kind.ts'
 
 /** Who failed, and what must not show in what is said about it. */
 export interface ErrorSource {
@@ -121,13 +122,6 @@ export function requestIdOf(headers: Headers): string | undefined {
   return headers.get('x-request-id') ?? headers.get('request-id') ?? undefined
 }
 
-interface WireError {
-  /** In the provider's own words; empty if it has none. */
-  readonly message: string
-  readonly type: string
-  readonly code: string
-}
-
 function readWireError(body: unknown, text: string): WireError {
   if (!isJsonObject(body)) {
     const said = typeof body === 'string' ? body : isMarkup(text) ? '' : text
@@ -192,75 +186,6 @@ const advice: Readonly<Record<LLMErrorKind, string>> = {
   malformed: 'Call again.',
   aborted: '',
   unknown: 'See its cause.',
-}
-
-// Codes and types by which OpenAI (guide "Error codes", 2026-11) and compatible servers say what went wrong.
-const kindsByWord: ReadonlyMap<string, LLMErrorKind> = new Map<string, LLMErrorKind>([
-  ['insufficient_quota', 'quota'],
-  ['billing_hard_limit_reached', 'quota'],
-  ['billing_not_active', 'quota'],
-  ['context_length_exceeded', 'context_length'],
-  ['exceed_context_size_error', 'context_length'],
-  ['content_filter', 'content_filter'],
-  ['content_policy_violation', 'content_filter'],
-  ['rate_limit_exceeded', 'rate_limit'],
-  ['rate_limit_error', 'rate_limit'],
-  ['requests', 'rate_limit'],
-  ['tokens', 'rate_limit'],
-  ['invalid_api_key', 'auth'],
-  ['authentication_error', 'auth'],
-  ['permission_error', 'auth'],
-  ['model_not_found', 'not_found'],
-  ['not_found_error', 'not_found'],
-  // The model's own tool call was refused before it was sent: another sample may do better.
-  ['tool_use_failed', 'malformed'],
-  ['timeout', 'timeout'],
-  ['timeout_error', 'timeout'],
-  ['overloaded_error', 'overloaded'],
-  ['server_error', 'overloaded'],
-  ['internal_server_error', 'overloaded'],
-  ['api_error', 'overloaded'],
-  ['service_unavailable', 'overloaded'],
-  ['invalid_request_error', 'invalid_request'],
-])
-
-// Words of servers that have no code for it (vLLM, LM Studio, gateways); read only where the status fits.
-const contextWords = [
-  'context length',
-  'context window',
-  'context size',
-  'maximum context',
-  'prompt is too long',
-]
-
-function kindOf({ message, type, code }: WireError, status: number | undefined): LLMErrorKind {
-  const named = kindsByWord.get(code) ?? kindsByWord.get(type)
-  if (named !== undefined && named !== 'invalid_request' && named !== 'overloaded') return named
-  const isRefusal =
-    status === undefined || status === 400 || status === 413 || status === 422 || status === 500
-  const words = message.slice(0, 2000).toLowerCase()
-  if (isRefusal && contextWords.some((each) => words.includes(each))) return 'context_length'
-  if (status === undefined) return named ?? 'overloaded'
-  return kindOfStatus(status)
-}
-
-function kindOfStatus(status: number): LLMErrorKind {
-  switch (status) {
-    case 401:
-    case 403:
-      return 'auth'
-    case 402:
-      return 'quota'
-    case 404:
-      return 'not_found'
-    case 408:
-      return 'timeout'
-    case 409:
-      return 'overloaded'
-    case 429:
-      return 'rate_limit'
-  }
-  return status >= 500 ? 'overloaded' : 'invalid_request'
 }
 
 interface Cause {

@@ -47,6 +47,8 @@ export class CompletionReader {
       return []
     }
     const chunk = parsed(text)
+    // The answer is whole by then; what was cut is the usage or the last word.
+    if (chunk === undefined && type !== 'error' && this.#stopReason !== undefined) return []
     if (type === 'error') throw this.#errorOf(chunk ?? text)
     if (chunk === undefined)
       throw this.#malformed(`a stream with an event that is no JSON: ${this.#excerpt(text)}`)
