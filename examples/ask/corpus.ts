@@ -1,5 +1,13 @@
-import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
-import { join, sep } from 'node:path'
+import {
+  type Dirent,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from 'node:fs'
+import { join } from 'node:path'
 import { type Tool, tool } from 'tercet'
 import { z } from 'zod'
 import { passagesOf } from './passages.ts'
@@ -66,16 +74,15 @@ class Corpus {
 
   list(folder: string): string {
     const within = folder.replace(/^\.?\/|\/+$/g, '')
-    const files = this.#files().filter(
-      (path) => within === '' || path === within || path.startsWith(`${within}/`),
-    )
+    const isWithin = (path: string) => within === '' || path === within || path.startsWith(`${within}/`)
+    const files = this.#texts().filter(({ path }) => isWithin(path))
     if (files.length === 0)
       throw new Error(`There is no folder "${folder}". Readable: ${readable.join(', ')}.`)
-    return files.map((path) => `${path}${titleOf(path, this.#text(path))}`).join('\n')
+    return files.map(({ path, text }) => `${path}${titleOf(path, text)}`).join('\n')
   }
 
   search(query: string, limit: number): string {
-    this.#index ??= new SearchIndex(this.#files().flatMap((path) => passagesOf(path, this.#text(path))))
+    this.#index ??= new SearchIndex(this.#texts().flatMap(({ path, text }) => passagesOf(path, text)))
     const { hits, unknown } = this.#index.find(query, limit)
     const words = contentWords(query).map(({ text }) => text)
     const nowhere = unknown.length > 0 ? ` Found nowhere: ${unknown.join(', ')}.` : ''
@@ -84,7 +91,7 @@ class Corpus {
   }
 
   read(path: string, from: number, to = from + mostLines - 1): string {
-    const lines = this.#text(this.#checked(path)).replace(/\n$/, '').split(/\r?\n/)
+    const lines = this.#checkedText(path).replace(/\n$/, '').split(/\r?\n/)
     if (from > lines.length)
       throw new Error(`${path} has ${lines.length} lines; line ${from} is not one of them.`)
     if (to < from) throw new Error(`to (${to}) is before from (${from}).`)
@@ -100,8 +107,8 @@ class Corpus {
     return `${path}, lines ${from}-${from + shown.length - 1} of ${lines.length}\n${shown.join('\n')}`
   }
 
-  /** @throws Error, in words for a model, for a path that is not one of the files or that leads out of the repository. */
-  #checked(path: string): string {
+  /** @throws Error, in words for a model, for what is none of the files or leads out of the repository. */
+  #checkedText(path: string): string {
     const parts = path.split('/')
     const inside = readable.includes(parts[0] ?? '') && !/[\\\0]/.test(path)
     if (!inside || parts.some((part) => part === '' || part.startsWith('.') || part === 'node_modules')) {
@@ -114,32 +121,38 @@ class Corpus {
     if (!info?.isFile()) throw new Error(`There is no file "${path}". list_files names those that exist.`)
     // A link may lead anywhere, also from within a folder.
     if (realpathSync(file) !== file) throw new Error(`"${path}" is a link, and links are not followed.`)
-    if (info.size > mostBytes) throw new Error(`"${path}" is too large to be read.`)
-    return path
+    const text = this.#text(path)
+    if (text === undefined) throw new Error(`"${path}" is too large, or no text.`)
+    return text
   }
 
-  #text(path: string): string {
-    const bytes = readFileSync(join(this.#root, path))
-    if (bytes.subarray(0, 8_000).includes(0)) throw new Error(`"${path}" is no text.`)
-    return bytes.toString('utf8')
+  #text(path: string): string | undefined {
+    const file = join(this.#root, path)
+    if (statSync(file).size > mostBytes) return undefined
+    const bytes = readFileSync(file)
+    return bytes.includes(0) ? undefined : bytes.toString('utf8')
   }
 
-  /** All readable files, sorted; links are none. */
+  #texts(): { path: string; text: string }[] {
+    return this.#files().flatMap((path) => {
+      const text = this.#text(path)
+      return text === undefined ? [] : [{ path, text }]
+    })
+  }
+
+  /** Paths of all files that may be read. Links are not followed, as `readdir` by itself would in its recursive form. */
   #files(): string[] {
+    const under = (path: string, entry: Dirent | Stats): string[] => {
+      if (entry.isFile()) return /\.(?:md|ts|mts|js|json)$/.test(path) ? [path] : []
+      if (!entry.isDirectory()) return []
+      return readdirSync(join(this.#root, path), { withFileTypes: true })
+        .filter(({ name }) => !name.startsWith('.') && name !== 'node_modules')
+        .sort((a, b) => (a.name < b.name ? -1 : 1))
+        .flatMap((child) => under(`${path}/${child.name}`, child))
+    }
     return readable.flatMap((name) => {
-      const info = statSync(join(this.#root, name), { throwIfNoEntry: false })
-      if (info?.isFile()) return [name]
-      if (!info?.isDirectory()) return []
-      return readdirSync(join(this.#root, name), { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile() && /\.(?:md|ts|mts|js|json)$/.test(entry.name))
-        .map((entry) =>
-          join(entry.parentPath, entry.name)
-            .slice(this.#root.length + 1)
-            .split(sep)
-            .join('/'),
-        )
-        .filter((path) => !/(?:^|\/)(?:\.|node_modules\/)/.test(path))
-        .sort()
+      const info = lstatSync(join(this.#root, name), { throwIfNoEntry: false })
+      return info ? under(name, info) : []
     })
   }
 }

@@ -118,7 +118,7 @@ async function ask(order: Order): Promise<number> {
   }
   await using agent = new Agent(options)
   const stream = agent.runStream(order.question)
-  const stop = () => stream.abort(new Error('Stopped by Ctrl-C.'))
+  const stop = () => stream.abort()
   // Only the first: a second Ctrl-C ends the process as always.
   process.once('SIGINT', stop)
   for await (const event of stream) {
@@ -143,6 +143,10 @@ function clientFor({ model, baseURL }: Order): LLMClient | undefined {
 
 function exitCode({ status, error }: RunResult): number {
   if (status === 'done') return 0
-  if (error) console.error(error.message)
-  return status === 'aborted' ? 130 : 1
+  if (status === 'aborted') {
+    console.error('Stopped.')
+    return 130
+  }
+  console.error(error?.message ?? `The run ended without an answer: ${status}.`)
+  return 1
 }

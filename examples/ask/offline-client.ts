@@ -1,7 +1,7 @@
 import type { CallOptions, LLMChunk, LLMClient, LLMRequest, LLMResponse, ToolCall } from 'tercet'
 import { type Excerpt, quote } from './quote.ts'
 import { readSituation, type Situation } from './situation.ts'
-import { contentWords, otherWords, type Word } from './words.ts'
+import { contentWords, otherWords, stemsOf, type Word } from './words.ts'
 
 /**
  * Stands in for a model where there is none. It makes nothing up, for it can only quote: it searches for the words of
@@ -77,7 +77,7 @@ function decide(situation: Situation): Reply {
   if (!search)
     return { text: 'I can only quote the docs, and have no tools to search and to read them with.' }
   if (!search.ok) return { text: `I could not search the docs: ${search.content}` }
-  const hits = worthReading(readHits(search.content))
+  const hits = worthReading(readHits(search.content), words)
   if (hits.length === 0 || !tools.has('read_file')) return { text: notFound(words) }
   return {
     text: `${hits.map(placed).join(' and ')} ${hits.length > 1 ? 'say' : 'says'} most about it.`,
@@ -142,13 +142,19 @@ function readHits(found: string): Hit[] {
 /** Below it, a passage shares a word with the question but hardly its subject. */
 const relevantPercent = 50
 
-const relevant = (hits: readonly Hit[]): Hit[] => hits.filter(({ coverage }) => coverage >= relevantPercent)
+/** A passage of source has many words in passing: it has to be named after what is asked as well. */
+function relevant(hits: readonly Hit[], words: readonly Word[]): Hit[] {
+  const asked = new Set(words.map(({ stem }) => stem))
+  const isNamedSo = ({ heading }: Hit) => stemsOf(heading).some((stem) => asked.has(stem))
+  return hits.filter((hit) => hit.coverage >= relevantPercent && (isProse(hit) || isNamedSo(hit)))
+}
+
+const isProse = ({ path }: { readonly path: string }): boolean => path.endsWith('.md')
 
 /** The best passage, and a second one if it is nearly as good and of the same kind. */
-function worthReading(hits: readonly Hit[]): Hit[] {
-  const [best, ...others] = relevant(hits)
+function worthReading(hits: readonly Hit[], words: readonly Word[]): Hit[] {
+  const [best, ...others] = relevant(hits, words)
   if (!best) return []
-  const isProse = ({ path }: Hit) => path.endsWith('.md')
   const second = others.find((hit) => hit.score >= best.score * 0.75 && isProse(hit) === isProse(best))
   return second ? [best, second] : [best]
 }
@@ -169,7 +175,9 @@ function answer({ results }: Situation, words: readonly Word[]): Reply {
   if (quotes.length === 0) return { text: [notFound(words), ...failures].join('\n\n') }
   const search = results.findLast(({ toolName, ok }) => toolName === 'search' && ok)
   const read = (hit: Hit) => excerpts.some(({ path, from }) => path === hit.path && from === hit.from)
-  const others = relevant(readHits(search?.content ?? '')).filter((hit) => !read(hit))
+  const others = relevant(readHits(search?.content ?? ''), words).filter(
+    (hit) => !read(hit) && isProse(hit) === isProse(excerpts[0] ?? hit),
+  )
   const more = others.slice(0, 3).map((hit) => `- ${placed(hit)}`)
   return {
     text: [...quotes, ...failures, ...(more.length > 0 ? [`See also:\n${more.join('\n')}`] : [])].join(

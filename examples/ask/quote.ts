@@ -19,7 +19,7 @@ export function quote(excerpt: Excerpt, stems: ReadonlySet<string>, most: number
   const from = excerpt.from + first.at
   const to = excerpt.from + last.at + last.lines.length - 1
   const parts = blocks.map((block, index) => gap(blocks[index - 1], block) + block.lines.join('\n'))
-  const text = `${parts.join('')}${last.isCut ? '\n…' : ''}`
+  const text = `${parts.join('')}${last.isCut ? `${isProse ? '\n' : ''}\n…` : ''}`
   const body = isProse ? text : `\`\`\`ts\n${text}\n\`\`\``
   return `[${excerpt.path}:${from === to ? from : `${from}-${to}`}]\n\n${body}`
 }

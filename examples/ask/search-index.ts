@@ -26,12 +26,18 @@ interface Indexed {
 /** Finds passages by words: BM25, in which headings count more than text and documentation more than source. */
 export class SearchIndex {
   readonly #passages: readonly Indexed[]
+  readonly #stems = new Set<string>()
+  /** How many passages for people have a stem; how often source repeats a word says little of how telling it is. */
   readonly #holders = new Map<string, number>()
+  readonly #prose: number
   readonly #meanLength: number
 
   constructor(passages: readonly Passage[]) {
     this.#passages = passages.map(indexed)
-    for (const { counts } of this.#passages) {
+    const prose = this.#passages.filter(({ passage }) => passage.path.endsWith('.md'))
+    this.#prose = prose.length
+    for (const { counts } of this.#passages) for (const stem of counts.keys()) this.#stems.add(stem)
+    for (const { counts } of prose) {
       for (const stem of counts.keys()) this.#holders.set(stem, (this.#holders.get(stem) ?? 0) + 1)
     }
     const lengths = this.#passages.reduce((sum, { length }) => sum + length, 0)
@@ -49,7 +55,7 @@ export class SearchIndex {
       )
       .filter(({ score }) => score > 0)
       .sort((a, b) => b.score - a.score)
-    const unknown = words.filter(({ stem }) => !this.#holders.has(stem)).map(({ text }) => text)
+    const unknown = words.filter(({ stem }) => !this.#stems.has(stem)).map(({ text }) => text)
     return { hits: hits.slice(0, limit), unknown }
   }
 
@@ -70,10 +76,10 @@ export class SearchIndex {
     return { passage: candidate.passage, score: relevance * coverage * candidate.weight, coverage }
   }
 
-  /** How telling a word is: one that stands nowhere is the most telling of all. */
+  /** How telling a word is: one that stands in no text is the most telling of all. */
   #rarity(stem: string): number {
     const holders = this.#holders.get(stem) ?? 0
-    return Math.log(1 + (this.#passages.length - holders + 0.5) / (holders + 0.5))
+    return Math.log(1 + (this.#prose - holders + 0.5) / (holders + 0.5))
   }
 
   #frequency({ counts, length }: Indexed, stem: string): number {
@@ -83,7 +89,7 @@ export class SearchIndex {
 }
 
 /** What another word for it counts, where the word itself would count 1. */
-const kinship = 0.6
+const kinship = 0.7
 
 /** A word counts as so many in the text where a passage has it in its own heading, or in those above it and its path. */
 const headingWeight = 3

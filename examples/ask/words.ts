@@ -52,14 +52,16 @@ function withoutS(word: string): string {
 
 const fillers = new Set(
   (
-    'a about actually all also am an and any anyone are as at be been being best but by can cannot could did do does ' +
-    'doing done don each else ever every for from get gets getting give go going got had happen happens has have ' +
-    'having hello help here hi how however if in into is isn it its just know let like ll make makes making many may ' +
-    'me mean means might more most much must my need needs no nor not of off on one onto or our out over own please ' +
-    're really same shall she he should show so some something such tell tercet than thank thanks that the their them ' +
-    'then there these they thing things this those to too up us use used uses using ve very via want was way ways we ' +
-    'were what whatever when where whether which while who whom whose why will with within without won would yes yet ' +
-    'you your'
+    'a about actually all also am an and any anyone are as at be been being best build but by can cannot ' +
+    'could create creating define did do does doing don done each else ever every for from get gets ' +
+    'getting give go going got had happen happens has have having he hello help here hi how however if ' +
+    'implement in into is isn it its just know let like ll long made make makes making many may me mean ' +
+    'means might more most much must my need needs no nor not of off on one onto or our out over own ' +
+    'please re really same shall she should show so some something such take takes tell tercet than ' +
+    'thank thanks that the their them then there these they thing things this those to too took up us ' +
+    'use used uses using ve very via want was way ways we were what whatever when where whether which ' +
+    'while who whom whose why will with within without won work working works would write writing yes ' +
+    'yet you your'
   ).split(' '),
 )
 
@@ -82,10 +84,6 @@ const irregular = new Map(
     sent: 'send',
     threw: 'throw',
     thrown: 'throw',
-    took: 'tak',
-    taken: 'tak',
-    written: 'writ',
-    wrote: 'writ',
   }),
 )
 
@@ -95,7 +93,7 @@ const synonyms = [
   'error failure exception fail throw crash',
   'typed structured schema output json',
   'secret hidden key credential password token',
-  'save persist store storage keep',
+  'save persist store storage keep disk database durable',
   'history memory conversation remember transcript',
   'local ollama offline',
   'cost price usage budget money',
@@ -107,7 +105,6 @@ const synonyms = [
   'max limit maximum most',
   'prompt instructions system',
   'picture image photo',
-  'define create write add',
   'config configuration configure setting option',
 ]
 

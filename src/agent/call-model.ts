@@ -4,12 +4,11 @@ import { ConfigurationError, LLMError, shown } from '../errors.ts'
 import type { AgentUsageEvent } from '../events.ts'
 import { view } from '../memory/view.ts'
 import { assistant, type Message, type ToolCall, type Usage } from '../messages.ts'
-import { jsonProtocol } from '../protocol/json.ts'
 import { nativeProtocol } from '../protocol/native.ts'
+import type { PartialOutput } from '../protocol/partial-output.ts'
 import type { Protocol, Turn, TurnCall } from '../protocol/protocol.ts'
 import type { ReplyEntry } from '../transcript/entry.ts'
 import type { Action } from '../transcript/next.ts'
-import { readAnswer } from './answer.ts'
 import { ReplyDisplay } from './reply-display.ts'
 import type { Run } from './run.ts'
 
@@ -23,7 +22,7 @@ export async function callModel(run: Run, action: CallAction): Promise<void> {
   if (action.correction) run.diagnose('repair', `The reply could not be used: ${action.correction.problem}`)
 
   const { protocol, request } = await encode(run, action)
-  const display = new ReplyDisplay(run, protocol.reader())
+  const display = new ReplyDisplay(run, protocol.reader(), await partialOutput(run))
   const startedAt = run.settings.runtime.now()
   let response: LLMResponse
   try {
@@ -47,7 +46,7 @@ async function encode(run: Run, action: CallAction): Promise<{ protocol: Protoco
   const { client, registry, counts, output, params } = settings
   const tools = await run.wait(registry.definitions())
   const instructions = await instructionsOf(run)
-  const protocol = protocolFor(run, tools.length)
+  const protocol = await protocolFor(run, tools.length)
   const { capabilities } = client
   const schema = output && (await run.wait(Promise.resolve(output.jsonSchema())))
   const input = {
@@ -88,6 +87,12 @@ async function encode(run: Run, action: CallAction): Promise<{ protocol: Protoco
   return { protocol, request: sent }
 }
 
+async function partialOutput({ settings }: Run): Promise<PartialOutput | undefined> {
+  if (!settings.output) return undefined
+  const { PartialOutput } = await import('../protocol/partial-output.ts')
+  return new PartialOutput()
+}
+
 async function instructionsOf(run: Run): Promise<string> {
   const { runId, conversation, context } = run
   const given = run.settings.instructions({ runId, conversationId: conversation.id, context })
@@ -101,10 +106,13 @@ async function instructionsOf(run: Run): Promise<string> {
 }
 
 /** Without tools there is nothing an envelope would add: a model that cannot call tools is then spoken to plainly. */
-function protocolFor({ settings }: Run, tools: number): Protocol {
-  if (settings.protocol !== 'auto') return settings.protocol === 'native' ? nativeProtocol : jsonProtocol
-  if (settings.client.capabilities.tools) return nativeProtocol
-  return tools > 0 || settings.planning === 'required' ? jsonProtocol : nativeProtocol
+async function protocolFor({ settings }: Run, tools: number): Promise<Protocol> {
+  const { protocol, planning, client } = settings
+  const isPlain = client.capabilities.tools || (tools === 0 && planning !== 'required')
+  if (protocol === 'native' || (protocol === 'auto' && isPlain)) return nativeProtocol
+  // Loaded when it is spoken: most models call tools natively.
+  const { jsonProtocol } = await import('../protocol/json.ts')
+  return jsonProtocol
 }
 
 async function call(run: Run, request: LLMRequest, display: ReplyDisplay): Promise<LLMResponse> {
@@ -205,6 +213,7 @@ async function entryOf(
     case 'final': {
       const { output } = run.settings
       if (!output) return { ...base, ...plan, kind: 'final', text: turn.text }
+      const { readAnswer } = await import('./answer.ts')
       const answer = await run.wait(readAnswer(output, turn.text))
       if (!answer.ok)
         return { ...base, ...plan, kind: 'invalid_output', text: turn.text, problem: answer.problem }

@@ -79,8 +79,9 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
 
 function startTimer(run: Run, controller: AbortController, stop: AbortSignal): void {
   const { runtime, timeoutMs } = run.settings
+  run.turnAt = runtime.now()
   runtime.sleep(timeoutMs, stop).then(
-    () => controller.abort(new RunTimeoutError(timeoutMs, run.elapsedMs)),
+    () => controller.abort(new RunTimeoutError(timeoutMs, run.turnMs)),
     () => {},
   )
 }

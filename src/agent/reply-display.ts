@@ -1,5 +1,5 @@
 import type { LLMChunk, LLMResponse } from '../client/client.ts'
-import { PartialOutput } from '../protocol/partial-output.ts'
+import type { PartialOutput } from '../protocol/partial-output.ts'
 import type { Channel, ReplyReader, ReplyText } from '../protocol/protocol.ts'
 import type { ScrubStream } from '../scrubber.ts'
 import type { ReplyEntry } from '../transcript/entry.ts'
@@ -18,10 +18,11 @@ export class ReplyDisplay {
   readonly #scrubbers = new Map<Channel, ScrubStream>()
   readonly #partial: PartialOutput | undefined
 
-  constructor(run: Run, reader: ReplyReader) {
+  /** With `partial`, tokens of a structured answer carry its value as far as it is known. */
+  constructor(run: Run, reader: ReplyReader, partial?: PartialOutput) {
     this.#run = run
     this.#reader = reader
-    this.#partial = run.settings.output ? new PartialOutput() : undefined
+    this.#partial = partial
   }
 
   /** True if something was told. */

@@ -31,6 +31,8 @@ export class Run {
   /** Waits until the reader of the events wants more. */
   readonly paced: () => Promise<void> | undefined
   readonly startedAt: number
+  /** When its turn in the conversation came: `timeoutMs` counts from then. */
+  turnAt: number
   stepId: string
   /** The validated value of a structured answer. */
   answer: JsonValue | undefined
@@ -56,6 +58,7 @@ export class Run {
     this.#tell = parts.tell
     this.stepId = parts.runId
     this.startedAt = parts.settings.runtime.now()
+    this.turnAt = this.startedAt
     this.signal.addEventListener('abort', this.#stop, { once: true })
   }
 
@@ -72,12 +75,16 @@ export class Run {
     return this.settings.runtime.now() - this.startedAt
   }
 
+  get turnMs(): number {
+    return this.settings.runtime.now() - this.turnAt
+  }
+
   policy(): Policy {
     const { policy, timeoutMs, registry } = this.settings
     return {
       ...policy,
       // A fifth of the time is kept for the last answer.
-      late: this.elapsedMs >= timeoutMs * 0.8,
+      late: this.turnMs >= timeoutMs * 0.8,
       repeatable: (toolName) => registry.get(toolName)?.repeatable === true,
     }
   }

@@ -1,4 +1,4 @@
-import { isSpace, isWord, ValueText } from './json-text.ts'
+import { isPlain, isSpace, isWord, ValueText } from './json-text.ts'
 import type { Channel } from './protocol.ts'
 
 /** What the decoded text of an envelope can be. */
@@ -52,6 +52,12 @@ export class ObjectReader {
   /** Where in the piece the source starts that it has not been told yet. */
   #sourceStart = 0
   #literal = ''
+  #inKey = false
+  /** What of an escape sequence has been read. */
+  #escape = ''
+  #piece = ''
+  /** The length of all pieces before this one. */
+  #offset = 0
 
   /** `start` is where its opening brace stands, which is not read again. */
   constructor(findings: Findings, start: number) {
@@ -77,7 +83,7 @@ export class ObjectReader {
     return NEEDS[this.#expected]
   }
 
-  /** Reads on at `from`; returns where the piece or the object ended, or where the grammar broke. `offset` is all fed before. */
+  /** Reads on at `from`; returns where the piece or the object ended, or where the grammar broke. */
   read(piece: string, from: number, offset: number): number {
     let at = from
     this.#piece = piece
@@ -89,9 +95,6 @@ export class ObjectReader {
     this.#tellSource(at)
     return at
   }
-
-  #piece = ''
-  #offset = 0
 
   #readToken(at: number): number {
     const char = this.#piece.charAt(at)
@@ -111,7 +114,7 @@ export class ObjectReader {
         return at + 1
       case 'first key':
         if (char === '}') return this.#close(at)
-        if (char !== '"' && this.#isOutermost) return this.#readWord(char, at)
+        if (char !== '"' && this.depth === 1) return this.#readWord(char, at)
         return char === '"' ? this.#beginString(at, true) : this.#break(at)
       case 'key':
         return char === '"' ? this.#beginString(at, true) : this.#break(at)
@@ -120,10 +123,6 @@ export class ObjectReader {
       default:
         return this.#beginValue(char, at)
     }
-  }
-
-  get #isOutermost(): boolean {
-    return this.depth === 1
   }
 
   /** Reads `{'final_answer':` or `{final_answer:` far enough to know what it was meant as. */
@@ -140,14 +139,14 @@ export class ObjectReader {
 
   #endKey(): void {
     this.#expected = 'value'
-    if (!this.#isOutermost) return
+    if (this.depth > 1) return
     this.#member = MEMBERS.get(this.#key)
     this.ours ||= this.#member !== undefined
   }
 
   #beginValue(char: string, at: number): number {
     if (!VALUE_STARTS.includes(char)) return this.#break(at)
-    if (this.#isOutermost) this.#beginMember(char, at)
+    if (this.depth === 1) this.#beginMember(char, at)
     if (char === '"') return this.#beginString(at, false)
     if (char !== '{' && char !== '[') {
       this.#literal = ''
@@ -197,7 +196,7 @@ export class ObjectReader {
 
   #endValue(end: number): void {
     this.#expected = 'comma'
-    if (!this.#isOutermost) return
+    if (this.depth > 1) return
     if (this.#member === 'calls') {
       this.#findings.calls.push({ start: this.#valueStart, end: this.#offset + end })
     }
@@ -208,14 +207,10 @@ export class ObjectReader {
     this.#member = undefined
   }
 
-  #inKey = false
-  /** What of an escape sequence has been read. */
-  #escape = ''
-
   #beginString(at: number, isKey: boolean): number {
     this.#expected = 'string'
     this.#inKey = isKey
-    if (isKey && this.#isOutermost) {
+    if (isKey && this.depth === 1) {
       this.#key = ''
       this.attempted = true
     }
@@ -254,7 +249,7 @@ export class ObjectReader {
   }
 
   #use(text: string): void {
-    if (!this.#isOutermost) return
+    if (this.depth > 1) return
     if (!this.#inKey) {
       if (this.#text?.form === 'decoded') this.#text.add(text)
     } else if (this.#key.length < MAX_WORD) {
@@ -305,8 +300,3 @@ const LITERAL = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?
 const ESCAPE_SO_FAR = /^\\(?:["\\/bfnrt]|u[\da-fA-F]{0,4})$/
 /** The quotes that models put around keys. */
 const QUOTES = '"\'“”‘’'
-
-/** A code unit of a string that stands for itself. */
-function isPlain(code: number): boolean {
-  return code >= 0x20 && code !== 0x22 && code !== 0x5c
-}

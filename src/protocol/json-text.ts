@@ -56,7 +56,15 @@ function asLines(source: string): string {
 
 /** The text with U+FFFD for every half of a surrogate pair. */
 export function wellFormed(text: string): string {
-  return text.replace(/\p{Surrogate}/gu, '\ufffd')
+  for (let at = 0; at < text.length; at++) {
+    // Most text has no surrogates: to see that costs less than to replace none.
+    if (isSurrogate(text.charCodeAt(at))) return text.replace(/\p{Surrogate}/gu, '\ufffd')
+  }
+  return text
+}
+
+function isSurrogate(code: number): boolean {
+  return code >= 0xd800 && code <= 0xdfff
 }
 
 /** `undefined` if it is no JSON. */
@@ -76,4 +84,9 @@ export function isSpace(char: string): boolean {
 /** What numbers, constants, names and the labels of fences are made of. */
 export function isWord(char: string): boolean {
   return /[\w+.-]/.test(char)
+}
+
+/** A code unit that stands for itself in a string. */
+export function isPlain(code: number): boolean {
+  return code >= 0x20 && code !== 0x22 && code !== 0x5c
 }

@@ -1,7 +1,14 @@
 import type { LLMChunk, LLMRequest, LLMResponse, ToolDefinition } from '../client/client.ts'
 import type { AssistantMessage, Message, ToolMessage } from '../messages.ts'
-import { EnvelopeStream } from './json-stream.ts'
-import type { EncodeInput, Protocol, ReplyReader, ReplyText, Turn, TurnCall } from './protocol.ts'
+import {
+  type EncodeInput,
+  type Protocol,
+  planToolName,
+  type ReplyReader,
+  type ReplyText,
+  type Turn,
+  type TurnCall,
+} from './protocol.ts'
 import { corrected, landingText, outputInstructions, sections, toolsetSection } from './wording.ts'
 
 /**
@@ -14,9 +21,6 @@ export const nativeProtocol: Protocol = {
   decode,
   reader: () => new NativeReader(),
 }
-
-/** Reserved: no tool of a user may have this name. */
-export const planToolName = 'plan'
 
 const planTool: ToolDefinition = {
   name: planToolName,
@@ -96,14 +100,15 @@ function decode(response: LLMResponse): Turn {
     if (call.toolName !== planToolName) toolCalls.push(call)
     else plans.push(planOf(call.parameters['plan']))
   }
-  const plan = plans.filter((text) => text !== '').join('\n')
+  const plan = plans.filter((text) => text.trim() !== '').join('\n')
   const annotation = plan !== '' && { plan }
   const { text } = response
   if (toolCalls.length > 0) {
     return { kind: 'step', ...annotation, ...(text.trim() !== '' && { thought: text }), toolCalls }
   }
   // Text beside a plan call announces it ("Let me think this through:"); it is not the answer.
-  if (plans.length > 0) return { kind: 'plan', plan: plan || text || 'No plan was given.' }
+  const said = text.trim() === '' ? 'No plan was given.' : text
+  if (plans.length > 0) return { kind: 'plan', plan: plan || said }
   if (text.trim() !== '') return { kind: 'final', text }
   return { kind: 'malformed', reason: 'empty', message: 'Your reply was empty. Answer, or call a tool.' }
 }
@@ -120,7 +125,6 @@ const nothing: readonly ReplyText[] = []
 class NativeReader implements ReplyReader {
   #text = ''
   #acting = false
-  readonly #plans = new Map<number, EnvelopeStream>()
 
   push(chunk: LLMChunk): readonly ReplyText[] {
     switch (chunk.type) {
@@ -130,13 +134,8 @@ class NativeReader implements ReplyReader {
         return [{ type: 'token', channel: this.#acting ? 'thought' : 'answer', text: chunk.text }]
       case 'reasoning':
         return chunk.text === '' ? nothing : [{ type: 'token', channel: 'reasoning', text: chunk.text }]
-      case 'tool_call': {
-        const shown = this.#act()
-        const plan = this.#planAt(chunk.index, chunk.toolName)
-        if (!plan || !chunk.parametersText) return shown
-        const tokens = plan.push(chunk.parametersText).filter(({ channel }) => channel === 'plan')
-        return [...shown, ...tokens.map((token) => ({ type: 'token' as const, ...token }))]
-      }
+      case 'tool_call':
+        return this.#act()
       case 'end':
         return nothing
     }
@@ -157,10 +156,5 @@ class NativeReader implements ReplyReader {
       { type: 'retracted', channel: 'answer' },
       { type: 'token', channel: 'thought', text },
     ]
-  }
-
-  #planAt(index: number, toolName: string | undefined): EnvelopeStream | undefined {
-    if (toolName === planToolName && !this.#plans.has(index)) this.#plans.set(index, new EnvelopeStream())
-    return this.#plans.get(index)
   }
 }

@@ -12,6 +12,9 @@ export interface Protocol {
   reader(): ReplyReader
 }
 
+/** The tool by which a model that calls tools declares its plan. No other tool may have this name. */
+export const planToolName = 'plan'
+
 export interface EncodeInput {
   readonly instructions: string
   readonly messages: readonly Message[]

@@ -59,12 +59,11 @@ export const connectionChecks = {
  * @throws ConfigurationError for what the environment has and no server can be given.
  */
 export function connectionOf(options: ConnectionOptions): Connection {
-  const { OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_ORG_ID, OPENAI_PROJECT_ID } = environment()
-  const baseURL = options.baseURL ?? OPENAI_BASE_URL
+  const baseURL = options.baseURL ?? fromEnvironment('OPENAI_BASE_URL')
   // It can come from the environment, which no check has seen.
   checkOptions('OpenAIClient', { baseURL }, { baseURL: connectionChecks.baseURL })
   const isOpenAI = baseURL === undefined || /^(.+\.)?api\.openai\.com$/.test(new URL(baseURL).hostname)
-  const apiKey = options.apiKey ?? OPENAI_API_KEY ?? (isOpenAI ? undefined : keyNotNeeded)
+  const apiKey = options.apiKey ?? fromEnvironment('OPENAI_API_KEY') ?? (isOpenAI ? undefined : keyNotNeeded)
   if (apiKey === undefined) {
     throw new MissingCredentialError(
       'OPENAI_API_KEY',
@@ -76,8 +75,8 @@ export function connectionOf(options: ConnectionOptions): Connection {
     apiKey: apiKey.trim(),
     baseURL,
     // Whose account it is at OpenAI is nobody else's business.
-    organization: options.organization ?? (isOpenAI ? (OPENAI_ORG_ID ?? null) : null),
-    project: options.project ?? (isOpenAI ? (OPENAI_PROJECT_ID ?? null) : null),
+    organization: options.organization ?? ((isOpenAI && fromEnvironment('OPENAI_ORG_ID')) || null),
+    project: options.project ?? ((isOpenAI && fromEnvironment('OPENAI_PROJECT_ID')) || null),
     defaultHeaders: options.defaultHeaders ?? {},
     fetch: options.fetch ?? systemRuntime.fetch,
     isOpenAI,
@@ -86,10 +85,9 @@ export function connectionOf(options: ConnectionOptions): Connection {
 
 const keyNotNeeded = 'not-needed'
 
-/** The environment variables that have something in them; none where there is no environment. */
-function environment(): Readonly<Record<string, string | undefined>> {
-  if (typeof process === 'undefined') return {}
-  return Object.fromEntries(Object.entries(process.env).filter(([, value]) => value?.trim()))
+/** An environment variable that has something in it, where there is an environment. */
+function fromEnvironment(name: string): string | undefined {
+  return (typeof process === 'undefined' ? undefined : process.env[name]?.trim()) || undefined
 }
 
 /** What a server could echo and no error may show. */

@@ -129,7 +129,13 @@ export class OpenAIClient implements LLMClient {
       let end: LLMChunk | undefined
       for await (const part of parts) {
         if (typeof part === 'string') yield* reader.readBody(part)
-        else for (const event of part) for (const chunk of reader.readEvent(event)) yield chunk
+        else {
+          for (const event of part) {
+            // What arrived before an abort is not handed out after it.
+            signal.throwIfAborted()
+            for (const chunk of reader.readEvent(event)) yield chunk
+          }
+        }
         if (!reader.isDone) continue
         end = reader.end()
         await readOut(parts, controller)

@@ -5,6 +5,7 @@ export {
 } from './clock.ts'
 export { checkEvents, EventGrammar } from './event-grammar.ts'
 export type { Pieces, StrictReply, StrictToolCall, StrictUsage } from './openai-wire.ts'
+export type { Refusal } from './refusal.ts'
 export {
   type CallOf,
   calls,
@@ -24,7 +25,6 @@ export {
   says,
 } from './script.ts'
 export { ScriptExhaustedError, ScriptedClient, type ScriptedClientOptions } from './scripted-client.ts'
-export type { Refusal } from './strict-openai.ts'
 export {
   type Chunking,
   type StrictError,

@@ -10,16 +10,8 @@ import {
   type StrictReply,
   type WireContext,
 } from './openai-wire.ts'
-import {
-  type AccountRules,
-  authorizeOpenAI,
-  type Refusal,
-  refuseUrl,
-  validateOpenAI,
-} from './strict-openai.ts'
-
-export type { Pieces, StrictReply, StrictToolCall, StrictUsage } from './openai-wire.ts'
-export type { Refusal } from './strict-openai.ts'
+import type { Refusal } from './refusal.ts'
+import { type AccountRules, authorizeOpenAI, refuseUrl, validateOpenAI } from './strict-openai.ts'
 
 /** An error the provider answers with although the request was valid. */
 export interface StrictError {

@@ -1,7 +1,5 @@
-import { Validator } from '@cfworker/json-schema'
 import { isJsonObject, type JsonObject, type JsonSchema, type JsonValue } from '../json.ts'
 import { isPlainObject } from '../secret.ts'
-import { schemaIssues } from './schema-issues.ts'
 import { resolveRef } from './schema-pointer.ts'
 
 /** Never parameters: as keys of an ordinary object they reach its prototype. */
@@ -18,21 +16,11 @@ export interface KnownKeys {
 }
 
 /**
- * A validator that gives back a new value: with the `default`s of the schema filled in, nested ones too, and without
- * properties that a closed schema does not list.
- *
- * @throws Error if the schema contradicts itself, such as by the same `$id` twice.
+ * A copy of `value` as `schema` would have it: `default`s filled in, nested ones too, and without properties that a
+ * closed schema does not list. Whether it is then valid is another question. `tooDeep` for what is nested too deeply.
  */
-export function compileJsonSchema(schema: JsonSchema): (value: unknown) => Validation {
-  // A copy of our own: the validator writes marks into the schema it is given.
-  const root = JSON.parse(JSON.stringify(schema)) as JsonSchema // JSON of JSON
-  const validator = new Validator({ ...root }, '7', false)
-  return (value) => {
-    const fitted = fitTo(value, root, root, 0)
-    if (fitted === tooDeep) return { ok: false, issues: ['parameters: nested too deeply'] }
-    const { valid, errors } = validator.validate(fitted)
-    return valid ? { ok: true, value: fitted } : { ok: false, issues: schemaIssues(errors, root) }
-  }
+export function fitted(value: unknown, schema: JsonSchema): unknown {
+  return fitTo(value, schema, schema, 0)
 }
 
 /** The names an object of this schema may have at its top, in all branches of its unions together. */
@@ -48,7 +36,7 @@ export function withoutHostileKeys(value: JsonObject): JsonObject | undefined {
 
 // Deeper than any honest parameters, shallow enough for every recursion that follows.
 const deepest = 200
-const tooDeep: unique symbol = Symbol('too deep')
+export const tooDeep: unique symbol = Symbol('too deep')
 
 function fitTo(value: unknown, schema: JsonValue | undefined, root: JsonSchema, depth: number): unknown {
   if (typeof value !== 'object' || value === null) return value

@@ -3,6 +3,7 @@ import { ConfigurationError, DuplicateToolError, messageOf, ToolNotFoundError } 
 import { isJsonObject, type JsonSchema } from '../json.ts'
 import type { ToolCall, ToolResult } from '../messages.ts'
 import { checkMembers, didYouMean, that } from '../options.ts'
+import { planToolName } from '../protocol/protocol.ts'
 import { systemRuntime } from '../runtime.ts'
 import type { SecretEntry } from '../secret.ts'
 import { checkTool, parametersSchema, type ToolSchemas } from './define.ts'
@@ -228,18 +229,15 @@ export class ToolRegistry implements Iterable<Tool>, ToolSource {
   }
 
   #refuse(name: string, replace: boolean): void {
-    if (name === planTool) {
+    if (name === planToolName) {
       throw new ConfigurationError(
         'name',
-        `The tool name "${planTool}" is reserved: models declare their plan by it. Rename the tool.`,
+        `The tool name "${planToolName}" is reserved: models declare their plan by it. Rename the tool.`,
       )
     }
     if (!replace && this.#tools.has(name)) throw new DuplicateToolError(name)
   }
 }
-
-/** Models declare a plan through a tool of this name, which is ours. */
-const planTool = 'plan'
 
 function wholeCall(
   id: string,

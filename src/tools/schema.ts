@@ -1,7 +1,7 @@
 import { ConfigurationError, MissingPackageError, messageOf } from '../errors.ts'
 import { isJsonObject, type JsonSchema } from '../json.ts'
 import { isPlainObject } from '../secret.ts'
-import { compileJsonSchema, type KnownKeys, knownKeys, type Validation } from './json-schema.ts'
+import { type KnownKeys, knownKeys, type Validation } from './json-schema.ts'
 import { limited, pathText } from './schema-issues.ts'
 import type { Schema, SchemaIssue, SchemaResult, StandardSchema } from './tool.ts'
 
@@ -78,7 +78,7 @@ export class CompiledSchema {
     try {
       this.#validate ??= isStandardSchema(this.source)
         ? standardValidator(this.source)
-        : compileJsonSchema(plainSchema(this.source))
+        : jsonValidator(plainSchema(this.source))
       const result = this.#validate(value)
       return result instanceof Promise ? result.catch(failedValidator) : result
     } catch (thrown) {
@@ -179,6 +179,12 @@ function standardValidator(schema: StandardSchema): (value: unknown) => Validati
     // A promise of any realm and library.
     return 'then' in result ? Promise.resolve(result).then(read) : read(result)
   }
+}
+
+/** The validator of JSON Schemas is loaded when the first one is needed: most tools bring a schema that validates itself. */
+function jsonValidator(schema: JsonSchema): (value: unknown) => Promise<Validation> {
+  const compiled = import('./json-validator.ts').then(({ compileJsonSchema }) => compileJsonSchema(schema))
+  return async (value) => (await compiled)(value)
 }
 
 function issueTexts(issues: readonly SchemaIssue[], value: unknown): string[] {

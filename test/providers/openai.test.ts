@@ -156,10 +156,11 @@ describe('on hostile wires', () => {
     await expect(chunks.next()).rejects.toMatchObject({ kind: 'malformed', retryable: true })
   })
 
-  test('connections are used again', async () => {
-    await using server = await rawServer((response) =>
-      sendEvents(response, delta({ content: 'a' }, 'stop'), '[DONE]'),
-    )
+  test('connections are used again, also when their end comes after the announced one', async () => {
+    await using server = await rawServer((response) => {
+      const stream = startEvents(response, delta({ content: 'a' }, 'stop'), '[DONE]')
+      setImmediate(() => setImmediate(() => stream.end()))
+    })
     const client = clientOf(server.url)
     for (let turn = 0; turn < 10; turn += 1) await client.call(hello)
     // As many as the platform's fetch opens for one request after the other.
@@ -295,6 +296,18 @@ describe('an abort', () => {
     stop.abort(reason)
     await expect(next).rejects.toEqual(aborted)
     await server.requests[0]?.closed
+  })
+
+  test('holds back what had arrived with the same bytes', async () => {
+    const events = [delta({ content: 'a' }), delta({ content: 'b' }, 'stop')].map(
+      (event) => `data: ${JSON.stringify(event)}\n\n`,
+    )
+    const client = clientOf('http://127.0.0.1:9/v1', { fetch: async () => new Response(events.join('')) })
+    const stop = new AbortController()
+    const chunks = client.stream(hello, { signal: stop.signal })
+    expect(await chunks.next()).toEqual({ done: false, value: { type: 'text', text: 'a' } })
+    stop.abort(reason)
+    await expect(chunks.next()).rejects.toEqual(aborted)
   })
 
   test('does not wait for a fetch that ignores it', async () => {

@@ -75,19 +75,6 @@ describe('seed 002, messages and history', () => {
     expect(client.requests[2]?.messages).toEqual([...before, user('Bye?')])
   })
 
-  it('002-36 gives messages that cannot be changed from outside', async () => {
-    const agent = new Agent({ client: new ScriptedClient(['Hello.']) })
-    agent.addMessage('user', 'I am Ada.')
-    await agent.run('Hello?')
-    for (const message of agent.history as { content: string }[]) {
-      // A frozen message throws, a copy does not mind.
-      try {
-        message.content = 'Never said.'
-      } catch {}
-    }
-    expect(agent.history).toEqual([user('I am Ada.'), user('Hello?'), assistant('Hello.')])
-  })
-
   it('002-37 sends messages that were added by hand', async () => {
     const client = new ScriptedClient(['Ada.'])
     const agent = new Agent({ client })

@@ -54,10 +54,10 @@ describe('seed 002, lifecycle and loop', () => {
     const [request] = client.requests
     expect(Object.keys(request ?? {})).toEqual(['system', 'messages'])
     expect(request?.messages).toEqual([user('Hello?')])
-    const [instructions, format, tools, ...rest] =
-      request?.system?.split('\n\n').filter((part) => !part.startsWith('- Reply')) ?? []
+    const [instructions, forms, rules, tools, ...rest] = request?.system?.split('\n\n') ?? []
     expect(instructions).toBe('Be brief.')
-    expect(format).toMatch(/^How to reply\. .*"plan".*"tool_calls".*"final_answer"/s)
+    expect(forms).toMatch(/^How to reply\. .*"plan".*"tool_calls".*"final_answer"/s)
+    expect(rules).toMatch(/^- Reply with exactly one JSON object /)
     expect(tools).toBe(
       'Your tools:\n- get_weather: Current weather for a city\n  parameters: ' +
         '{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}',

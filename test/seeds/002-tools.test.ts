@@ -13,7 +13,8 @@ import {
   tool,
   toolError,
 } from '../../src/index.ts'
-import { calls, ScriptedClient } from '../../src/testing/index.ts'
+import { OpenAIClient } from '../../src/providers/openai.ts'
+import { calls, ScriptedClient, strictProvider } from '../../src/testing/index.ts'
 
 /** What a call of `one` comes to. */
 async function resultOf(one: Tool, parameters: JsonObject): Promise<ToolResult> {
@@ -46,9 +47,12 @@ const forms = [
 
 describe('seed 002, tools', () => {
   it.each(forms)('002-16 shows the model the same definition for %s', async (_, search) => {
-    const client = new ScriptedClient(['Done.'])
+    await using server = await strictProvider({ script: [{ text: 'Done.' }] })
+    const client = new OpenAIClient({ baseURL: server.url, apiKey: 'not-needed', model: 'local' })
     await new Agent({ client, tools: [search], planning: 'off' }).run('Go.')
-    expect(client.requests[0]?.tools).toEqual([{ ...about, parameters: inJson }])
+
+    const written = { type: 'function', function: { ...about, parameters: inJson } }
+    expect(server.requests.map(({ body }) => body['tools'])).toEqual([[written]])
   })
 
   it.each(forms)('002-17 fills in the defaults of %s', async (_, search) => {

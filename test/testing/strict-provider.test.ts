@@ -4,11 +4,11 @@ import type { ChatCompletion, ChatCompletionChunk, ChatCompletionCreateParams } 
 import { afterEach, describe, expect, it } from 'vitest'
 import { ConfigurationError } from '../../src/errors.ts'
 import type { JsonObject } from '../../src/json.ts'
+import type { StrictReply } from '../../src/testing/openai-wire.ts'
 import {
   type Chunking,
   type StrictProvider,
   type StrictProviderOptions,
-  type StrictReply,
   strictProvider,
 } from '../../src/testing/strict-provider.ts'
 

@@ -168,7 +168,8 @@ function behave({ behaviour, ms }: ToolPlan, input: object, context: ToolContext
   }
 }
 
-async function asleep(stage: ToolStage, ms: number, signal?: AbortSignal): Promise<void> {
+/** Sleeps on the stage's clock, and is known to. */
+export async function asleep(stage: ToolStage, ms: number, signal?: AbortSignal): Promise<void> {
   stage.asleep++
   try {
     await stage.runtime.sleep(ms, signal)
