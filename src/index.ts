@@ -130,6 +130,7 @@ export {
   type UserMessage,
   user,
 } from './messages.ts'
+export { createPool, type Pool, type PoolOptions } from './resilience/pool.ts'
 export { type RetryOptions, retry } from './resilience/retry.ts'
 export { createRuntime, type Runtime, systemRuntime } from './runtime.ts'
 export { isSecret, type Secret, secret } from './secret.ts'

@@ -1,3 +1,5 @@
+import { fn, object, optional } from './options.ts'
+
 /**
  * The only door to the world: time, randomness, identity and the network. Everything else in the library is a
  * function of what it is given, so an injected runtime makes whole runs repeatable.
@@ -27,6 +29,15 @@ export const systemRuntime: Runtime = {
 export function createRuntime(parts: Partial<Runtime> = {}): Runtime {
   return { ...systemRuntime, ...parts }
 }
+
+/** What an option has to be that takes a runtime, or parts of one. */
+export const runtimeCheck = object({
+  now: optional(fn()),
+  sleep: optional(fn()),
+  random: optional(fn()),
+  id: optional(fn()),
+  fetch: optional(fn()),
+})
 
 // A timer holds 31 bits; a longer one would fire at once.
 const longestTimerMs = 2 ** 31 - 1

@@ -19,6 +19,8 @@ export interface Findings {
 interface Indexed {
   readonly passage: Passage
   readonly counts: ReadonlyMap<string, number>
+  /** What the name of the file says. */
+  readonly subject: ReadonlySet<string>
   readonly length: number
   readonly weight: number
 }
@@ -73,7 +75,12 @@ export class SearchIndex {
       if (frequency > 0) met += own > 0 ? rarity : rarity * kinship
     }
     const coverage = wanted === 0 ? 0 : met / wanted
-    return { passage: candidate.passage, score: relevance * coverage * candidate.weight, coverage }
+    const isSubject = stems.some((stem) => candidate.subject.has(stem))
+    return {
+      passage: candidate.passage,
+      score: relevance * coverage * candidate.weight * (isSubject ? subjectWeight : 1),
+      coverage,
+    }
   }
 
   /** How telling a word is: one that stands in no text is the most telling of all. */
@@ -95,6 +102,9 @@ const kinship = 0.7
 const headingWeight = 3
 const placeWeight = 1
 
+/** A page about what was asked is likely to be the place. */
+const subjectWeight = 1.2
+
 /** A few words that happen to hit are no better than many that tell. */
 const leastLength = 60
 
@@ -108,15 +118,16 @@ function indexed(passage: Passage): Indexed {
   const own = above.pop() ?? ''
   for (const stem of new Set(stemsOf(own))) add(stem, headingWeight)
   for (const stem of new Set(stemsOf(`${above.join(' ')} ${passage.path}`))) add(stem, placeWeight)
-  return { passage, counts, length: Math.max(stems.length, leastLength), weight: weightOf(passage) }
+  const subject = new Set(stemsOf(passage.path.replace(/^.*\/|\.\w+$/g, '')))
+  return { passage, counts, subject, length: Math.max(stems.length, leastLength), weight: weightOf(passage) }
 }
 
 /** What is written for users comes first, what is written for contributors after it, then source; signposts are last. */
 function weightOf({ path, text }: Passage): number {
-  if (!path.endsWith('.md')) return path.startsWith('examples/') ? 0.5 : 0.4
+  if (!path.endsWith('.md'))
+    return path.startsWith('examples/ask/') ? 0.1 : path.startsWith('examples/') ? 0.5 : 0.4
   const lines = text.split('\n').filter((line) => line.trim() !== '')
   const links = lines.filter((line) => /\]\([^)]*\.md[#)]/.test(line)).length
   const signpost = links * 2 > lines.length ? 0.15 : 1
-  if (path === 'README.md') return 0.8 * signpost
-  return (/^(?:CHANGELOG|AGENTS)\.md$|^docs\/(?:architecture|decisions)/.test(path) ? 0.6 : 1) * signpost
+  return (/^(?:CHANGELOG|AGENTS)\.md$|^docs\/(?:architecture|decisions)/.test(path) ? 0.35 : 1) * signpost
 }

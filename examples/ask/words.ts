@@ -53,15 +53,15 @@ function withoutS(word: string): string {
 const fillers = new Set(
   (
     'a about actually all also am an and any anyone are as at be been being best build but by can cannot ' +
-    'could create creating define did do does doing don done each else ever every for from get gets ' +
-    'getting give go going got had happen happens has have having he hello help here hi how however if ' +
-    'implement in into is isn it its just know let like ll long made make makes making many may me mean ' +
-    'means might more most much must my need needs no nor not of off on one onto or our out over own ' +
-    'please re really same shall she should show so some something such take takes tell tercet than ' +
-    'thank thanks that the their them then there these they thing things this those to too took up us ' +
-    'use used uses using ve very via want was way ways we were what whatever when where whether which ' +
-    'while who whom whose why will with within without won work working works would write writing yes ' +
-    'yet you your'
+    'could create creating define describe did do does doing don done each else ever every explain for ' +
+    'from get gets getting give go going got had happen happens has have having he hello help here hi ' +
+    'how however if implement in into is isn it its just know let like ll long made make makes making ' +
+    'many may me mean means might more most much must my need needs no nor not of off on one onto or our ' +
+    'out over please re really same shall she should show so some something such support supported ' +
+    'supports take takes tell tercet than thank thanks that the their them then there these they thing ' +
+    'things this those to too took up us use used uses using ve very via want was way ways we were what ' +
+    'whatever when where whether which while who whom whose why will with within without won work ' +
+    'working works would write writing yes yet you your'
   ).split(' '),
 )
 

@@ -262,6 +262,8 @@ export class Agent<Answer = string> implements AsyncDisposable {
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return
     this.#closing.abort(new AgentClosedError())
+    // A run that was just being begun, by whoever calls this while it tells its first event, is known one turn later.
+    await null
     await Promise.all(this.#running)
     this.#emitter.removeAllListeners()
     await this.#client.close?.()

@@ -2,13 +2,13 @@ import type { CallOptions, LLMClient, LLMRequest, LLMResponse } from '../client/
 import { clientError } from '../client/thrown.ts'
 import { ConfigurationError, LLMError, shown } from '../errors.ts'
 import type { AgentUsageEvent } from '../events.ts'
-import { view } from '../memory/view.ts'
 import { assistant, type Message, type ToolCall, type Usage } from '../messages.ts'
 import { nativeProtocol } from '../protocol/native.ts'
 import type { PartialOutput } from '../protocol/partial-output.ts'
 import type { Protocol, Turn, TurnCall } from '../protocol/protocol.ts'
 import type { ReplyEntry } from '../transcript/entry.ts'
 import type { Action } from '../transcript/next.ts'
+import { fitRequest } from './fit-request.ts'
 import { ReplyDisplay } from './reply-display.ts'
 import type { Run } from './run.ts'
 
@@ -24,17 +24,18 @@ export async function callModel(run: Run, action: CallAction): Promise<void> {
   const { protocol, request } = await encode(run, action)
   const display = new ReplyDisplay(run, protocol.reader(), await partialOutput(run))
   const startedAt = run.settings.runtime.now()
-  let response: LLMResponse
+  let response: LLMResponse | undefined
+  let entry: ReplyEntry
   try {
-    response = await run.hook('afterModel', await call(run, request, display))
-  } catch (error) {
+    response = await call(run, request, display)
     run.modelMs += run.settings.runtime.now() - startedAt
-    await keepPartial(run, request, display)
+    response = checked(await run.hook('afterModel', response), run.settings.client)
+    entry = await decode(run, protocol, response, request, action)
+  } catch (error) {
+    if (!response) run.modelMs += run.settings.runtime.now() - startedAt
+    await keepPartial(run, request, display, response)
     throw run.signal.aborted ? error : clientError(error, run.settings.client)
   }
-  run.modelMs += run.settings.runtime.now() - startedAt
-
-  const entry = await decode(run, protocol, response, request, action)
   display.end(response, entry)
   await run.append(entry)
   tellUsage(run, entry)
@@ -43,7 +44,7 @@ export async function callModel(run: Run, action: CallAction): Promise<void> {
 
 async function encode(run: Run, action: CallAction): Promise<{ protocol: Protocol; request: LLMRequest }> {
   const { settings } = run
-  const { client, registry, counts, output, params } = settings
+  const { client, registry, output, params } = settings
   const tools = await run.wait(registry.definitions())
   const instructions = await instructionsOf(run)
   const protocol = await protocolFor(run, tools.length)
@@ -62,24 +63,7 @@ async function encode(run: Run, action: CallAction): Promise<{ protocol: Protoco
     }),
     ...(params && { params }),
   }
-  const frame = protocol.encode({ ...input, messages: [] })
-  const contextWindow = settings.contextWindow ?? capabilities.contextWindow
-  const maxOutputTokens = params?.maxOutputTokens ?? settings.maxOutputTokens ?? capabilities.maxOutputTokens
-  const seen = await run.wait(
-    view({
-      history: run.transcript.history(),
-      memory: settings.memory,
-      counts,
-      overheadTokens:
-        counts.text(frame.system ?? '') + counts.tools(frame.tools ?? []) + counts.messages(frame.messages),
-      ...(contextWindow !== undefined && { contextWindow }),
-      ...(maxOutputTokens !== undefined && { maxOutputTokens }),
-      conversationId: run.conversation.id,
-      signal: run.signal,
-    }),
-  )
-  for (const { code, message } of seen.diagnostics) run.diagnose(code, message)
-  const encoded = protocol.encode({ ...input, messages: seen.messages })
+  const encoded = await fitRequest(run, protocol, input)
   const request = await run.hook('beforeModel', encoded)
   // What a hook put in has not passed the scrubber; what was appended has.
   const sent = request === encoded ? request : run.secrets.scrubber.value(request)
@@ -242,7 +226,7 @@ function usageOf(
   response: Pick<LLMResponse, 'text' | 'toolCalls' | 'usage'>,
 ): Usage {
   const reported = response.usage
-  if (reported && isCount(reported.inputTokens) && isCount(reported.outputTokens)) return reported
+  if (reported && isCount(reported.inputTokens) && isCount(reported.outputTokens)) return countsOf(reported)
   const { counts } = run.settings
   return {
     inputTokens:
@@ -254,12 +238,31 @@ function usageOf(
   }
 }
 
-const isCount = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value) && value >= 0
+/** Only what is a number of tokens: a client is someone else's code, and what it reports is stored and summed. */
+function countsOf(reported: Usage): Usage {
+  const { inputTokens, outputTokens, cachedInputTokens, cacheWriteTokens, reasoningTokens } = reported
+  return {
+    inputTokens,
+    outputTokens,
+    ...(isCount(cachedInputTokens) && { cachedInputTokens }),
+    ...(isCount(cacheWriteTokens) && { cacheWriteTokens }),
+    ...(isCount(reasoningTokens) && { reasoningTokens }),
+    ...(reported.estimated === true && { estimated: true as const }),
+  }
+}
+
+const isCount = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isFinite(value) && value >= 0
 
 /** A call that had begun to answer, or was stopped by us, was made and is paid for, as far as anyone can know. */
-async function keepPartial(run: Run, request: LLMRequest, display: ReplyDisplay): Promise<void> {
+async function keepPartial(
+  run: Run,
+  request: LLMRequest,
+  display: ReplyDisplay,
+  response: LLMResponse | undefined,
+): Promise<void> {
   const text = display.cut()
-  if (!display.begun && !run.signal.aborted) return
+  if (!display.begun && !response && !run.signal.aborted) return
   const { client } = run.settings
   const entry: ReplyEntry = {
     type: 'reply',
@@ -267,8 +270,8 @@ async function keepPartial(run: Run, request: LLMRequest, display: ReplyDisplay)
     stepId: run.stepId,
     kind: 'partial',
     text,
-    stopReason: 'unknown',
-    usage: usageOf(run, request, { text, toolCalls: [] }),
+    stopReason: response?.stopReason ?? 'unknown',
+    usage: usageOf(run, request, response ?? { text, toolCalls: [] }),
     provider: client.provider,
     model: client.model,
   }

@@ -18,8 +18,9 @@ import {
   text,
   that,
 } from '../options.ts'
-import type { RetryOptions } from '../resilience/retry.ts'
-import type { Runtime } from '../runtime.ts'
+import { type RetryOptions, retryChecks } from '../resilience/retry.ts'
+import { type Runtime, runtimeCheck } from '../runtime.ts'
+import { isSchema } from '../tools/schema.ts'
 import type { Schema, Tool } from '../tools/tool.ts'
 import type { ToolSet } from '../tools/toolset.ts'
 import type { ConversationStore } from '../transcript/store.ts'
@@ -128,6 +129,12 @@ const withMethods = (wanted: string, ...names: readonly string[]): Check =>
     return names.every((name) => typeof Reflect.get(value, name) === 'function')
   })
 
+/** `check`, or this one value; what `check` finds wrong is told as it is. */
+const orElse = (value: unknown, check: Check): Check => ({
+  wanted: `${String(value)}, or ${check.wanted}`,
+  find: (given, path) => (given === value ? undefined : check.find(given, path)),
+})
+
 const client = that(
   'an LLMClient with provider, model, capabilities and call(), or "provider/model"',
   (value) => {
@@ -141,9 +148,7 @@ const client = that(
   },
 )
 
-const schema = that('a Standard Schema (such as zod) or a JSON Schema object', (value) => {
-  return (typeof value === 'object' && value !== null && !Array.isArray(value)) || typeof value === 'function'
-})
+const schema = that('a Standard Schema (such as zod) or a JSON Schema object', isSchema)
 
 const toolOrSet = that('a Tool or a ToolSet', (value) => {
   if (typeof value !== 'object' || value === null) return false
@@ -190,7 +195,7 @@ export const agentChecks: Checks = {
   store: optional(withMethods('a ConversationStore', 'init', 'append', 'read', 'list', 'delete', 'close')),
   protocol: optional(oneOf('auto', 'native', 'json')),
   planning: optional(oneOf('auto', 'required', 'off')),
-  retry: optional(either(oneOf(false), object())),
+  retry: optional(orElse(false, object(retryChecks))),
   describeToolsets: optional(flag()),
   toolConcurrency: optional(integer(1, 1000)),
   maxToolOutput: optional(integer(1)),
@@ -209,15 +214,7 @@ export const agentChecks: Checks = {
   logger: optional(
     withMethods('a Logger with debug, info, warn and error', 'debug', 'info', 'warn', 'error'),
   ),
-  runtime: optional(
-    object({
-      now: optional(fn()),
-      sleep: optional(fn()),
-      random: optional(fn()),
-      id: optional(fn()),
-      fetch: optional(fn()),
-    }),
-  ),
+  runtime: optional(runtimeCheck),
 }
 
 export const runChecks: Checks = {

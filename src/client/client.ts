@@ -1,6 +1,7 @@
 import type { ErrorInfo, LLMErrorKind } from '../errors.ts'
 import type { JsonSchema, JsonValue } from '../json.ts'
 import type { Message, Reasoning, ToolCall, Usage } from '../messages.ts'
+import { flag, integer, object, optional } from '../options.ts'
 
 /** The one seam to models. Any object with these members is a client; nothing asks for a class. */
 export interface LLMClient {
@@ -33,6 +34,16 @@ export interface Capabilities {
   readonly contextWindow?: number
   readonly maxOutputTokens?: number
 }
+
+/** What an option has to be that says what a client can do. */
+export const capabilitiesCheck = object({
+  tools: optional(flag()),
+  streaming: optional(flag()),
+  structuredOutput: optional(flag()),
+  images: optional(flag()),
+  contextWindow: optional(integer(1)),
+  maxOutputTokens: optional(integer(1)),
+})
 
 /** One request, as every provider understands it. Immutable: a client may keep what it derived from its parts. */
 export interface LLMRequest {

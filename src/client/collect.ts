@@ -83,6 +83,8 @@ export class ResponseDraft {
     if (newId !== undefined) call.id = newId
     if (newName !== undefined) call.toolName += newName
     call.parametersText += parametersText
+    // Of the piece: to read the end of a text that is still growing is to copy all of it.
+    if (parametersText.trim() !== '') call.endsAsObject = parametersText.trimEnd().endsWith('}')
     if (id !== undefined) this.#byId.set(id, call)
     return {
       type: 'tool_call',
@@ -134,7 +136,14 @@ export class ResponseDraft {
   }
 
   #newCall(): DraftCall {
-    const call = { position: this.#calls.length, id: undefined, toolName: '', parametersText: '', looks: 0 }
+    const call = {
+      position: this.#calls.length,
+      id: undefined,
+      toolName: '',
+      parametersText: '',
+      endsAsObject: false,
+      looks: 0,
+    }
     this.#calls.push(call)
     return call
   }
@@ -168,6 +177,7 @@ interface DraftCall {
   id: string | undefined
   toolName: string
   parametersText: string
+  endsAsObject: boolean
   /** How often its parameters were parsed to see whether they are whole. */
   looks: number
 }
@@ -184,7 +194,7 @@ function startsAnother(call: DraftCall, { id, toolName, parametersText }: ReadPi
 const mostLooks = 16
 
 function isWhole(call: DraftCall): boolean {
-  if (!call.parametersText.trimEnd().endsWith('}') || call.looks >= mostLooks) return false
+  if (!call.endsAsObject || call.looks >= mostLooks) return false
   call.looks += 1
   return isJsonObject(parsed(call.parametersText))
 }

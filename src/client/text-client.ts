@@ -1,15 +1,16 @@
 import { linkedController, untilAborted } from '../abort.ts'
 import { LLMError, shown } from '../errors.ts'
 import { type Message, system } from '../messages.ts'
-import { type Check, checkMembers, checkOptions, filledText, fn, object, optional } from '../options.ts'
-import type {
-  CallOptions,
-  Capabilities,
-  LLMChunk,
-  LLMClient,
-  LLMRequest,
-  LLMResponse,
-  ModelParams,
+import { type Check, checkMembers, checkOptions, filledText, fn, optional } from '../options.ts'
+import {
+  type CallOptions,
+  type Capabilities,
+  capabilitiesCheck,
+  type LLMChunk,
+  type LLMClient,
+  type LLMRequest,
+  type LLMResponse,
+  type ModelParams,
 } from './client.ts'
 import { clientError } from './thrown.ts'
 
@@ -71,7 +72,7 @@ export function textClient(generate: Generate, options: TextClientOptions = {}):
 const checks: Record<keyof TextClientOptions, Check> = {
   provider: optional(filledText()),
   model: optional(filledText()),
-  capabilities: optional(object()),
+  capabilities: optional(capabilitiesCheck),
 }
 
 const responseOf = (text: string): LLMResponse => ({ text, toolCalls: [], stopReason: 'stop' })

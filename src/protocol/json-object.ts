@@ -45,7 +45,6 @@ export class ObjectReader {
   #key = ''
   /** What the value of that key is to us. */
   #member: EnvelopeChannel | 'calls' | undefined
-  /** Where that value starts. */
   #valueStart = 0
   /** What that value tells. */
   #text: ValueText | undefined
@@ -78,7 +77,6 @@ export class ObjectReader {
     return OPENINGS.has(this.#expected)
   }
 
-  /** What the grammar asks for at this place. */
   get need(): string {
     return NEEDS[this.#expected]
   }
@@ -113,11 +111,11 @@ export class ObjectReader {
         this.#expected = closer === '}' ? 'key' : 'value'
         return at + 1
       case 'first key':
-        if (char === '}') return this.#close(at)
-        if (char !== '"' && this.depth === 1) return this.#readWord(char, at)
-        return char === '"' ? this.#beginString(at, true) : this.#break(at)
       case 'key':
-        return char === '"' ? this.#beginString(at, true) : this.#break(at)
+        if (char === '"') return this.#beginString(at, true)
+        if (this.#expected === 'key') return this.#break(at)
+        if (char === '}') return this.#close(at)
+        return this.depth === 1 ? this.#readWord(char, at) : this.#break(at)
       case 'first item':
         return char === ']' ? this.#close(at) : this.#beginValue(char, at)
       default:

@@ -40,7 +40,8 @@ function encode(input: EncodeInput): LLMRequest {
   const planning = input.planning !== 'off' && tools.length > 0
   const offered = planning ? [planTool, ...tools] : tools
   const mustPlan = planning && input.planning === 'required' && first
-  const messages = input.messages.flatMap((message) => withPlan(message, planning))
+  const ids = new PlanIds(input.messages)
+  const messages = input.messages.flatMap((message) => withPlan(message, planning ? ids : undefined))
   const system = sections(
     input.instructions,
     toolsetSection(input.toolsets),
@@ -65,14 +66,15 @@ function encode(input: EncodeInput): LLMRequest {
 }
 
 /** A plan goes back as the call it was, so that the model finds its own way of speaking in the history. */
-function withPlan(message: Message, asCall: boolean): readonly Message[] {
+function withPlan(message: Message, ids: PlanIds | undefined): readonly Message[] {
   if (message.role !== 'assistant' || message.plan === undefined) return [message]
-  const { plan, planId = 'plan_0', ...rest } = message
-  if (!asCall) {
+  const { plan, planId: given, ...rest } = message
+  if (!ids) {
     const content = message.content ? `${plan}\n\n${message.content}` : plan
     const said: AssistantMessage = { ...rest, content }
     return message.toolCalls || message.content ? [said] : [said, { role: 'user', content: 'Go on.' }]
   }
+  const planId = ids.claim(given)
   const call = { id: planId, toolName: planToolName, parameters: { plan } }
   const answer: ToolMessage = {
     role: 'tool',
@@ -91,6 +93,24 @@ function withPlan(message: Message, asCall: boolean): readonly Message[] {
     ]
   }
   return [{ ...rest, toolCalls: [call] }, answer]
+}
+
+/** Ids for plans that no call of the messages has. Those of plans made elsewhere may be missing, or taken. */
+class PlanIds {
+  readonly #taken: Set<string>
+  #count = 0
+
+  constructor(messages: readonly Message[]) {
+    const calls = messages.flatMap((message) => (message.role === 'assistant' && message.toolCalls) || [])
+    this.#taken = new Set(calls.map(({ id }) => id))
+  }
+
+  claim(given: string | undefined): string {
+    let id = given ?? 'plan_0'
+    while (this.#taken.has(id)) id = `plan_0_${++this.#count}`
+    this.#taken.add(id)
+    return id
+  }
 }
 
 function decode(response: LLMResponse): Turn {

@@ -1,12 +1,13 @@
 import type OpenAI from 'openai'
 import { linkedController, untilAborted } from '../abort.ts'
-import type {
-  CallOptions,
-  Capabilities,
-  LLMChunk,
-  LLMClient,
-  LLMRequest,
-  LLMResponse,
+import {
+  type CallOptions,
+  type Capabilities,
+  capabilitiesCheck,
+  type LLMChunk,
+  type LLMClient,
+  type LLMRequest,
+  type LLMResponse,
 } from '../client/client.ts'
 import { collect } from '../client/collect.ts'
 import { LLMError, MissingPackageError } from '../errors.ts'
@@ -173,16 +174,7 @@ export class OpenAIClient implements LLMClient {
 const checks = {
   ...connectionChecks,
   model: optional(filledText()),
-  capabilities: optional(
-    object({
-      tools: optional(flag()),
-      streaming: optional(flag()),
-      structuredOutput: optional(flag()),
-      images: optional(flag()),
-      contextWindow: optional(integer(1)),
-      maxOutputTokens: optional(integer(1)),
-    }),
-  ),
+  capabilities: optional(capabilitiesCheck),
   quirks: optional(
     object({
       maxTokensField: optional(oneOf('max_completion_tokens', 'max_tokens')),

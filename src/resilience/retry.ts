@@ -9,8 +9,8 @@ import type {
 } from '../client/client.ts'
 import { clientError, isLLMError } from '../client/thrown.ts'
 import type { LLMError } from '../errors.ts'
-import { type Check, checkOptions, fn, integer, number, object, oneOf, optional } from '../options.ts'
-import { type Runtime, systemRuntime } from '../runtime.ts'
+import { type Check, checkOptions, fn, integer, number, oneOf, optional } from '../options.ts'
+import { type Runtime, runtimeCheck, systemRuntime } from '../runtime.ts'
 
 export interface RetryOptions {
   /** Calls in all, the first included. Default: 3; 1 never retries. */
@@ -155,7 +155,7 @@ function tell(notify: CallOptions['notify'], notice: ClientNotice): void {
 }
 
 function policyOf(options: RetryOptions): Policy {
-  checkOptions('retry', options, checks)
+  checkOptions('retry', options, retryChecks)
   const {
     attempts = 3,
     minDelayMs = 1000,
@@ -169,7 +169,7 @@ function policyOf(options: RetryOptions): Policy {
   return { attempts, minDelayMs, factor, maxDelayMs, jitter, retryOn, maxRetryAfterMs, runtime }
 }
 
-const checks: Record<keyof RetryOptions, Check> = {
+export const retryChecks: Record<keyof RetryOptions, Check> = {
   attempts: optional(integer(1)),
   minDelayMs: optional(number(0)),
   factor: optional(number(1)),
@@ -177,5 +177,5 @@ const checks: Record<keyof RetryOptions, Check> = {
   jitter: optional(oneOf('full', 'equal', 'none')),
   retryOn: optional(fn()),
   maxRetryAfterMs: optional(number(0)),
-  runtime: optional(object()),
+  runtime: optional(runtimeCheck),
 }

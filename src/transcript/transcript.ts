@@ -90,7 +90,10 @@ export class Transcript {
   }
 
   #remember(message: Message): void {
-    if (message.role === 'assistant') for (const call of message.toolCalls ?? []) this.#callIds.add(call.id)
+    if (message.role === 'assistant') {
+      for (const call of message.toolCalls ?? []) this.#callIds.add(call.id)
+      if (message.planId !== undefined) this.#callIds.add(message.planId)
+    }
     if (this.#open) this.#waiting.push(message)
     else this.#messages.push(message)
   }
@@ -120,9 +123,19 @@ export class Transcript {
       role: 'assistant',
       content: text,
       ...(kind === 'step' && toolCalls.length > 0 && { toolCalls }),
-      ...(plan !== undefined && { plan, planId: `plan_${++this.#plans}` }),
+      ...(plan !== undefined && { plan, planId: this.#planId(toolCalls) }),
       ...(reasoning && kind !== 'partial' && { reasoning }),
     }
+  }
+
+  /** An id for a plan beside `calls`: in some protocols it is a call as well. */
+  #planId(calls: readonly ToolCall[]): string {
+    const isTaken = (id: string) => this.#callIds.has(id) || calls.some((call) => call.id === id)
+    let id: string
+    do id = `plan_${++this.#plans}`
+    while (isTaken(id))
+    this.#callIds.add(id)
+    return id
   }
 
   #finish(entry: ToolFinishedEntry): void {

@@ -186,10 +186,9 @@ describe('on hostile wires', () => {
     }
     // All that is needed is there once the event with the finish reason is.
     const needed = new TextEncoder().encode(text.slice(0, 3).join('').trimEnd()).length
-    for (let end = 0; end <= bytes.length; end += 1) {
-      const client = clientOf('http://127.0.0.1:9/v1', {
-        fetch: async () => new Response(bytes.slice(0, end)),
-      })
+    let end = 0
+    const client = clientOf('http://127.0.0.1:9/v1', { fetch: async () => new Response(bytes.slice(0, end)) })
+    for (; end <= bytes.length; end += 1) {
       const outcome = await client.call(hello).catch((error: unknown) => error)
       if (end >= needed) expect(outcome).toEqual(whole)
       else expect(outcome).toMatchObject({ kind: 'malformed', retryable: true })

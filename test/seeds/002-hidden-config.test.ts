@@ -44,7 +44,10 @@ async function everythingSaid(
   const agent = new Agent({ client, protocol, tools: [set], logger, store, retry: false })
 
   const stream = agent.runStream('Go.')
-  said.push(await eventsOf(stream), await stream.result)
+  const events = await eventsOf(stream)
+  // A reader puts the pieces together.
+  const shown = events.map((event) => (event.type === 'token' ? event.text : '')).join('')
+  said.push(events, shown, await stream.result)
   const { conversationId } = await stream.result
   const error = await thrownBy(agent.run('And again.')) // the script is over
   said.push(

@@ -14,6 +14,7 @@ import {
   isEvent,
   LLMError,
   type RunSnapshot,
+  systemRuntime,
   tool,
   toolError,
 } from '../../src/index.ts'
@@ -42,14 +43,11 @@ const agentOf = (
   script: readonly ScriptedReply[],
   options: { protocol?: 'json'; stream?: boolean; chunkSize?: number } = {},
 ) => {
-  const { runtime } = virtualClock()
   const { chunkSize = 4, ...rest } = options
-  return new Agent({
-    client: new ScriptedClient(script, { chunkSize, runtime }),
-    tools: [look],
-    runtime,
-    ...rest,
-  })
+  // Ids and durations are the same in every run; only waits are real, and those are none.
+  const runtime = { ...virtualClock({ auto: false }).runtime, sleep: systemRuntime.sleep }
+  const client = new ScriptedClient(script, { chunkSize })
+  return new Agent({ client, tools: [look], runtime, retry: { minDelayMs: 0 }, ...rest })
 }
 
 /** Replies of all kinds, each with what they are in the JSON protocol. */

@@ -1,5 +1,10 @@
 import { getEventListeners } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
+// What is loaded only when it is needed takes real time, of which a virtual clock knows nothing: it is loaded before.
+import '../../../src/agent/answer.ts'
+import '../../../src/protocol/json.ts'
+import '../../../src/protocol/partial-output.ts'
+import '../../../src/tools/json-validator.ts'
 import { Agent } from '../../../src/agent/agent.ts'
 import type { RunOptions } from '../../../src/agent/options.ts'
 import type { RunStream } from '../../../src/agent/run-stream.ts'
@@ -127,7 +132,7 @@ class Stage implements ToolStage {
     try {
       for await (const event of stream) {
         read.push(event)
-        if (this.#scenario.reader === 'reads slowly') await asleep(this, 1)
+        if (!this.isCalm && this.#scenario.reader === 'reads slowly') await asleep(this, 1)
         const isNow = 'at' in interference && read.length === interference.at + 1
         if (isNow && interference.by === 'break') break
         if (isNow && interference.by === 'throw') throw new Error('the reader broke')

@@ -1,0 +1,173 @@
+import { describe, expect, test } from 'vitest'
+import { Agent, ConfigurationError, retry, ToolSet, textClient, tool } from '../src/index.ts'
+import { SimpleAgentMemory } from '../src/memory/simple.ts'
+import { OpenAIClient } from '../src/providers/openai.ts'
+import { ScriptedClient } from '../src/testing/index.ts'
+
+/** One value of each kind of wrong type, to be handed to options that want something else. */
+const samples = {
+  null: null,
+  text: 'many',
+  'empty text': '',
+  number: 42,
+  'negative number': -1,
+  fraction: 1.5,
+  NaN: Number.NaN,
+  Infinity: Number.POSITIVE_INFINITY,
+  bigint: 10n,
+  true: true,
+  function: () => undefined,
+  array: [42],
+  object: { strange: 1 },
+  symbol: Symbol('strange'),
+} as const
+
+type Kind = keyof typeof samples
+
+const client = () => new ScriptedClient(['ok'])
+const echo = { name: 'echo', description: 'Says it back', parameters: { type: 'object' }, execute: () => 'x' }
+
+const makers: Record<string, (options: object) => unknown> = {
+  Agent: (options) => new Agent({ client: client(), ...options }),
+  'run()': (options) => new Agent({ client: client() }).runStream('hi', options),
+  'tool()': (options) => tool({ ...echo, ...options } as never),
+  ToolSet: (options) => new ToolSet({ name: 'set', description: 'A set', tools: [tool(echo)], ...options }),
+  OpenAIClient: (options) => new OpenAIClient({ model: 'gpt-5', apiKey: 'test-key', ...options }),
+  textClient: (options) => textClient(async () => 'ok', options),
+  retry: (options) => retry(options),
+  SimpleAgentMemory: (options) => new SimpleAgentMemory(options),
+}
+
+/** What each option accepts; every other sample must be refused. */
+const accepted: Record<string, Record<string, readonly Kind[]>> = {
+  Agent: {
+    client: [],
+    providers: [],
+    name: ['text'],
+    description: ['text', 'empty text'],
+    instructions: ['text', 'empty text', 'function'],
+    tools: [],
+    output: ['object'],
+    memory: ['null'],
+    store: [],
+    protocol: [],
+    planning: [],
+    retry: [],
+    describeToolsets: ['true'],
+    toolConcurrency: ['number'],
+    maxToolOutput: ['number'],
+    maxConsecutiveToolErrors: ['number'],
+    repairAttempts: ['number'],
+    outputRepairAttempts: ['number'],
+    graceMs: ['number', 'fraction'],
+    allowDynamicTools: ['true'],
+    contextWindow: ['number'],
+    maxOutputTokens: ['number'],
+    countTokens: ['function'],
+    params: [],
+    stream: ['true'],
+    concurrency: [],
+    hooks: [],
+    logger: [],
+    runtime: [],
+    maxIterations: ['number'],
+    maxToolRounds: ['number'],
+    timeoutMs: ['number', 'fraction'],
+    onLimit: [],
+  },
+  'run()': {
+    conversation: ['text'],
+    history: [],
+    signal: [],
+    params: [],
+    stream: ['true'],
+    maxIterations: ['number'],
+    maxToolRounds: ['number'],
+    timeoutMs: ['number', 'fraction'],
+    onLimit: [],
+  },
+  'tool()': {
+    name: ['text'],
+    description: ['text', 'empty text'],
+    config: ['object'],
+    effect: [],
+    timeoutMs: ['number', 'fraction'],
+    serial: ['true'],
+    exclusive: ['true'],
+    repeatable: ['true'],
+    retry: [],
+    maxOutput: ['number'],
+    tags: [],
+    formatOutput: ['function'],
+    execute: ['function'],
+  },
+  ToolSet: {
+    name: ['text'],
+    description: ['text', 'empty text'],
+    tools: [],
+    config: ['object', 'function'],
+    configSchema: ['object'],
+  },
+  OpenAIClient: {
+    model: ['text'],
+    apiKey: ['text'],
+    baseURL: [],
+    organization: ['text'],
+    project: ['text'],
+    defaultHeaders: [],
+    fetch: ['function'],
+    capabilities: [],
+    quirks: [],
+  },
+  textClient: { provider: ['text'], model: ['text'], capabilities: [] },
+  retry: {
+    attempts: ['number'],
+    minDelayMs: ['number', 'fraction'],
+    factor: ['number', 'fraction'],
+    maxDelayMs: ['number', 'fraction'],
+    jitter: [],
+    retryOn: ['function'],
+    maxRetryAfterMs: ['number', 'fraction'],
+    runtime: [],
+  },
+  SimpleAgentMemory: { maxHistoryTokens: ['number'], minMessages: ['number'] },
+}
+
+function thrownBy(action: () => unknown): unknown {
+  try {
+    action()
+  } catch (error) {
+    return error
+  }
+  return undefined
+}
+
+describe.each(Object.entries(accepted))('%s', (owner, options) => {
+  const make = makers[owner] ?? (() => undefined)
+
+  for (const [option, kinds] of Object.entries(options)) {
+    const wrong = Object.entries(samples).filter(([kind]) => !kinds.includes(kind as Kind))
+
+    test.each(wrong)(`refuses as ${option}: %s`, (_, value) => {
+      const error = thrownBy(() => make({ [option]: value }))
+      expect(error).toBeInstanceOf(ConfigurationError)
+      const { path, message } = error as ConfigurationError
+      expect(path.split(/[.[]/)[0]).toBe(option)
+      expect(message).toContain(option)
+      // What it should have been.
+      expect(message).toMatch(/must |no option|Known:|Did you mean/)
+    })
+
+    test.each(kinds)(`accepts as ${option}: %s`, (kind) => {
+      expect(thrownBy(() => make({ [option]: samples[kind] }))).toBeUndefined()
+    })
+  }
+
+  test('refuses an option it does not know and says which it may have meant', () => {
+    const [option = ''] = Object.keys(options)
+    const error = thrownBy(() => make({ [`${option}x`]: 1 }))
+    expect(error).toBeInstanceOf(ConfigurationError)
+    expect((error as ConfigurationError).message).toContain(`"${option}x"`)
+    expect((error as ConfigurationError).message).toContain(`Did you mean "${option}"?`)
+  })
+})
