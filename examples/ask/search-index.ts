@@ -122,12 +122,20 @@ function indexed(passage: Passage): Indexed {
   return { passage, counts, subject, length: Math.max(stems.length, leastLength), weight: weightOf(passage) }
 }
 
-/** What is written for users comes first, what is written for contributors after it, then source; signposts are last. */
+/** Guides come first, then lists of entries, what is written for contributors, examples, source; signposts are last. */
 function weightOf({ path, text }: Passage): number {
-  if (!path.endsWith('.md'))
-    return path.startsWith('examples/ask/') ? 0.1 : path.startsWith('examples/') ? 0.5 : 0.4
   const lines = text.split('\n').filter((line) => line.trim() !== '')
   const links = lines.filter((line) => /\]\([^)]*\.md[#)]/.test(line)).length
-  const signpost = links * 2 > lines.length ? 0.15 : 1
-  return (/^(?:CHANGELOG|AGENTS)\.md$|^docs\/(?:architecture|decisions)/.test(path) ? 0.35 : 1) * signpost
+  const isSignpost = path.endsWith('.md') && links * 2 > lines.length
+  const [, weight = 0.4] = weights.find(([paths]) => paths.test(path)) ?? []
+  return isSignpost ? weight * 0.15 : weight
 }
+
+const weights: readonly (readonly [RegExp, number])[] = [
+  [/^(?:CHANGELOG|AGENTS)\.md$|^docs\/(?:architecture|decisions)/, 0.35],
+  [/^docs\/(?:errors|events)\.md$/, 0.8],
+  [/\.md$/, 1],
+  // The words of this program are those of questions, not of answers.
+  [/^examples\/ask\//, 0.1],
+  [/^examples\//, 0.5],
+]

@@ -60,7 +60,7 @@ const fillers = new Set(
     'out over please re really same shall she should show so some something such support supported ' +
     'supports take takes tell tercet than thank thanks that the their them then there these they thing ' +
     'things this those to too took up us use used uses using ve very via want was way ways we were what ' +
-    'whatever when where whether which while who whom whose why will with within without won work ' +
+    'whatever when where whether which while who whom whose why will with within won work ' +
     'working works would write writing yes yet you your'
   ).split(' '),
 )
