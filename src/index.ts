@@ -107,6 +107,7 @@ export type { AgentMemory, MemoryContext, TokenCounter } from './memory/memory.t
 export { type HistoryIssue, repairHistory, validateHistory } from './memory/repair.ts'
 export { SimpleAgentMemory, type SimpleAgentMemoryOptions } from './memory/simple.ts'
 export { estimateTokens } from './memory/tokens.ts'
+export { TurnPruningMemory, type TurnPruningMemoryOptions } from './memory/turns.ts'
 export {
   type AssistantMessage,
   addUsage,

@@ -116,26 +116,24 @@ function isContainer(value: unknown): value is object {
   return typeof value === 'object' && value !== null && (Array.isArray(value) || isPlainObject(value))
 }
 
-interface Match {
-  /** Offsets in the whole text, in UTF-16 code units; `end` is excluded. */
-  readonly start: number
-  readonly end: number
-  readonly label: string
-}
-
 /**
  * The automaton reports a match at its end, the longest that ends there. None that is still to come starts before the
  * position less the depth of the state, so up to there everything is known, and only what follows is held.
+ * All offsets are into the whole text, in UTF-16 code units.
  */
 class HoldingStream implements ScrubStream {
   readonly #build: () => Automaton
   #automaton: Automaton | undefined
   #state = 0
   #position = 0
-  #held = ''
+  #text = ''
+  #textFrom = 0
   #heldFrom = 0
-  /** Found but not yet replaced; in order, none within another. */
-  readonly #matches: Match[] = []
+  // The matches found but not yet replaced, in order, none within another. Lists of numbers and not a list of objects,
+  // because a text full of matches would otherwise spend most of its time in the garbage collector.
+  readonly #starts: number[] = []
+  readonly #ends: number[] = []
+  readonly #labels: string[] = []
   /** True if what is held comes right after a replaced match, into which the next one may reach back. */
   #follows = false
 
@@ -150,34 +148,40 @@ class HoldingStream implements ScrubStream {
     const before = this.#position
     let output = ''
     let state = this.#state
-    this.#held += text
+    this.#text += text
     for (let index = 0; index < text.length; index += 1) {
       state = automaton.next(state, text.charCodeAt(index))
       const length = automaton.matchLength(state)
       if (length === 0) continue
       this.#position = before + index + 1
-      this.#add({ start: this.#position - length, end: this.#position, label: automaton.matchLabel(state) })
+      this.#add(this.#position - length, this.#position, automaton.matchLabel(state))
       // Here as well as below, so that a text full of matches does not pile them up.
       output += this.#release(this.#position - automaton.depth(state))
     }
     this.#state = state
     this.#position = before + text.length
-    return output + this.#release(this.#position - automaton.depth(state))
+    output += this.#release(this.#position - automaton.depth(state))
+    this.#forget()
+    return output
   }
 
   end(): string {
     const output = this.#release(this.#position)
+    this.#forget()
     this.#state = 0
     this.#follows = false
     return output
   }
 
-  #add(match: Match): void {
-    const matches = this.#matches
-    for (let last = matches.at(-1); last !== undefined && last.start >= match.start; last = matches.at(-1)) {
-      matches.pop()
+  #add(start: number, end: number, label: string): void {
+    while ((this.#starts.at(-1) ?? -1) >= start) {
+      this.#starts.pop()
+      this.#ends.pop()
+      this.#labels.pop()
     }
-    matches.push(match)
+    this.#starts.push(start)
+    this.#ends.push(end)
+    this.#labels.push(label)
   }
 
   /** Gives what is certain if no match that is still to come starts before `known`. */
@@ -185,30 +189,35 @@ class HoldingStream implements ScrubStream {
     let output = ''
     for (;;) {
       if (this.#follows && known <= this.#heldFrom) return output
-      const match = this.#nextMatch(known)
-      if (match === undefined) break
-      output += this.#take(match.start) + match.label
-      this.#take(match.end)
+      // Of those that reach back into what was replaced, or touch it, the last reaches furthest: nothing is left between.
+      while (this.#follows && (this.#starts[1] ?? known) <= this.#heldFrom) this.#drop()
+      const start = this.#starts[0] ?? known
+      if (start >= known) break
+      output += this.#take(start) + (this.#labels[0] ?? '')
+      this.#heldFrom = this.#ends[0] ?? start
+      this.#drop()
       this.#follows = true
     }
     this.#follows = false
     return output + this.#take(known)
   }
 
-  #nextMatch(known: number): Match | undefined {
-    const matches = this.#matches
-    // Of those that reach back into what was replaced, or touch it, the last reaches furthest: nothing is left between.
-    while (this.#follows && (matches[1]?.start ?? known) <= this.#heldFrom) matches.shift()
-    return (matches[0]?.start ?? known) < known ? matches.shift() : undefined
+  #drop(): void {
+    this.#starts.shift()
+    this.#ends.shift()
+    this.#labels.shift()
   }
 
   #take(until: number): string {
-    const count = Math.min(until, this.#position) - this.#heldFrom
-    if (count <= 0) return ''
-    const text = this.#held.slice(0, count)
-    this.#held = this.#held.slice(count)
-    this.#heldFrom += count
+    if (until <= this.#heldFrom) return ''
+    const text = this.#text.slice(this.#heldFrom - this.#textFrom, until - this.#textFrom)
+    this.#heldFrom = until
     return text
+  }
+
+  #forget(): void {
+    this.#text = this.#text.slice(this.#heldFrom - this.#textFrom)
+    this.#textFrom = this.#heldFrom
   }
 }
 

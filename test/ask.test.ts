@@ -118,6 +118,12 @@ describe('npm start', { timeout: 60_000 }, () => {
     expect(provider.requests[1]?.body['messages']).toHaveLength(4)
   })
 
+  test('says that a model needs a way to it', async () => {
+    const { code, stdout, stderr } = await ask('Why?', '--model', 'gpt-5')
+    const problem = 'There is no way to "gpt-5": set OPENAI_API_KEY, or name a server with --base-url.\n'
+    expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: '', stderr: problem })
+  })
+
   test('says what failed', async () => {
     const error = { status: 401, body: { error: { message: 'No such key.' } } }
     await using provider = await strictProvider({ script: () => error })
@@ -231,6 +237,11 @@ describe('with files of its own', () => {
     expect(await agent.run('How is coffee made from beans?')).toContain('Grind the beans.')
     expect(await agent.run('And in a test?')).toContain('Use fake beans.')
     expect(await agent.run('What is the capital of Peru?')).toMatch(/^Not found in the docs: /)
+  })
+
+  test('a question without a word to look for is answered by the beginning of the README', async () => {
+    const agent = new Agent({ client: offlineClient(), tools: corpusTools(root) })
+    expect(await agent.run('What is this?')).toMatch(/^\[README\.md:1-\d+\]\n\n# Tercet\n/)
   })
 
   test('a tool that fails is told of', async () => {

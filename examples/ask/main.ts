@@ -134,7 +134,10 @@ async function ask(order: Order): Promise<number> {
 /** A client for a real model, if there is a way to one. */
 function clientFor({ model, baseURL }: Order): LLMClient | undefined {
   const { OPENAI_API_KEY, OPENAI_BASE_URL } = process.env
-  if (!OPENAI_API_KEY && !OPENAI_BASE_URL && baseURL === undefined && model === undefined) return undefined
+  if (!OPENAI_API_KEY && !OPENAI_BASE_URL && baseURL === undefined) {
+    if (model === undefined) return undefined
+    throw new Error(`There is no way to "${model}": set OPENAI_API_KEY, or name a server with --base-url.`)
+  }
   return new OpenAIClient({
     ...(model !== undefined && { model }),
     ...(baseURL !== undefined && { baseURL }),

@@ -159,8 +159,9 @@ function worthReading(hits: readonly Hit[], words: readonly Word[]): Hit[] {
   return second ? [best, second] : [best]
 }
 
-const linesOfFirst = 40
-const linesOfSecond = 20
+/** Lines that are quoted at most: of one passage, and of all. */
+const longestQuote = 40
+const longestAnswer = 60
 
 function answer({ results }: Situation, words: readonly Word[]): Reply {
   const stems = new Set(words.flatMap(({ stem }) => [stem, ...otherWords(stem)]))
@@ -169,9 +170,12 @@ function answer({ results }: Situation, words: readonly Word[]): Reply {
     .filter(({ ok }) => !ok)
     .map(({ content }) => `One passage could not be read: ${content}`)
   const excerpts = reads.filter(({ ok }) => ok).flatMap(({ content }) => readExcerpt(content))
-  const quotes = excerpts.map((excerpt, index) =>
-    quote(excerpt, stems, index === 0 ? linesOfFirst : linesOfSecond),
-  )
+  let left = longestAnswer
+  const quotes = excerpts.map((excerpt) => {
+    const text = quote(excerpt, stems, Math.min(longestQuote, left))
+    left -= text.split('\n').length
+    return text
+  })
   if (quotes.length === 0) return { text: [notFound(words), ...failures].join('\n\n') }
   const search = results.findLast(({ toolName, ok }) => toolName === 'search' && ok)
   const read = (hit: Hit) => excerpts.some(({ path, from }) => path === hit.path && from === hit.from)
@@ -179,11 +183,8 @@ function answer({ results }: Situation, words: readonly Word[]): Reply {
     (hit) => !read(hit) && isProse(hit) === isProse(excerpts[0] ?? hit),
   )
   const more = others.slice(0, 3).map((hit) => `- ${placed(hit)}`)
-  return {
-    text: [...quotes, ...failures, ...(more.length > 0 ? [`See also:\n${more.join('\n')}`] : [])].join(
-      '\n\n',
-    ),
-  }
+  const seeAlso = more.length > 0 ? [`See also:\n${more.join('\n')}`] : []
+  return { text: [...quotes, ...failures, ...seeAlso].join('\n\n') }
 }
 
 /** The lines of a `read_file` result without their numbers. */

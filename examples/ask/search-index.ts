@@ -133,7 +133,7 @@ function weightOf({ path, text }: Passage): number {
 
 const weights: readonly (readonly [RegExp, number])[] = [
   [/^(?:CHANGELOG|AGENTS)\.md$|^docs\/(?:architecture|decisions)/, 0.35],
-  [/^docs\/(?:errors|events)\.md$/, 0.8],
+  [/^docs\/(?:errors|events)\.md$/, 0.9],
   [/\.md$/, 1],
   // The words of this program are those of questions, not of answers.
   [/^examples\/ask\//, 0.1],

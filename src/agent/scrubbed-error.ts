@@ -19,7 +19,7 @@ export function scrubbedError(thrown: unknown, scrubber: Scrubber): TercetError 
       retryable,
       ...(status !== undefined && { status }),
       ...(retryAfterMs !== undefined && { retryAfterMs }),
-      ...(requestId !== undefined && { requestId }),
+      ...(requestId !== undefined && { requestId: scrubber.text(requestId) }),
     })
   }
   const fields = Object.entries(Object.getOwnPropertyDescriptors(error)).filter(([key]) => !unclean.has(key))

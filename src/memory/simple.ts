@@ -2,8 +2,8 @@ import type { Message } from '../messages.ts'
 import { checkOptions, integer, optional } from '../options.ts'
 import { cutLongest } from './cut.ts'
 import { dropOldest } from './exchanges.ts'
-import type { AgentMemory, MemoryContext, TokenCounter } from './memory.ts'
-import { TokenCounts } from './tokens.ts'
+import type { AgentMemory, MemoryContext } from './memory.ts'
+import { CountsByCounter } from './tokens.ts'
 
 export interface SimpleAgentMemoryOptions {
   /** Tokens of history that are sent at most, at least 1. Default: what the context window leaves; 8,000 if it is unknown. */
@@ -22,7 +22,7 @@ export interface SimpleAgentMemoryOptions {
 export class SimpleAgentMemory implements AgentMemory {
   readonly #maxHistoryTokens: number | undefined
   readonly #minMessages: number
-  readonly #counts = new WeakMap<TokenCounter, TokenCounts>()
+  readonly #counts = new CountsByCounter()
 
   /** @throws ConfigurationError */
   constructor(options: SimpleAgentMemoryOptions = {}) {
@@ -37,18 +37,10 @@ export class SimpleAgentMemory implements AgentMemory {
 
   manageHistory(history: readonly Message[], context: MemoryContext): readonly Message[] {
     const limit = this.#maxHistoryTokens ?? context.budgetTokens ?? 8_000
-    const counts = this.#countsBy(context.countTokens)
+    const counts = this.#counts.of(context.countTokens)
     const newest = dropOldest(history, counts, { limit, keepNewest: this.#minMessages })
     const cut = cutLongest(newest, counts, { limit, keep: 'end', mayCut: () => true })
     // So tight that not even the beginnings of all fit: the minimum gives way.
     return dropOldest(cut, counts, { limit, keepNewest: 1 })
-  }
-
-  #countsBy(countTokens: TokenCounter): TokenCounts {
-    const known = this.#counts.get(countTokens)
-    if (known) return known
-    const counts = new TokenCounts(countTokens)
-    this.#counts.set(countTokens, counts)
-    return counts
   }
 }

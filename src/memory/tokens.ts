@@ -88,6 +88,19 @@ export class TokenCounts {
   }
 }
 
+/** The counts of each counter: a memory is handed its counter anew with every request. */
+export class CountsByCounter {
+  readonly #counts = new WeakMap<TokenCounter, TokenCounts>()
+
+  of(countTokens: TokenCounter): TokenCounts {
+    const known = this.#counts.get(countTokens)
+    if (known) return known
+    const counts = new TokenCounts(countTokens)
+    this.#counts.set(countTokens, counts)
+    return counts
+  }
+}
+
 const attachmentTokens = 1_000
 
 function contentTokens(content: Content, countTokens: TokenCounter): number {

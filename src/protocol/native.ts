@@ -69,10 +69,11 @@ function encode(input: EncodeInput): LLMRequest {
 function withPlan(message: Message, ids: PlanIds | undefined): readonly Message[] {
   if (message.role !== 'assistant' || message.plan === undefined) return [message]
   const { plan, planId: given, ...rest } = message
+  const isSilent = message.content.trim() === ''
   if (!ids) {
-    const content = message.content ? `${plan}\n\n${message.content}` : plan
+    const content = isSilent ? plan : `${plan}\n\n${message.content}`
     const said: AssistantMessage = { ...rest, content }
-    return message.toolCalls || message.content ? [said] : [said, { role: 'user', content: 'Go on.' }]
+    return message.toolCalls || !isSilent ? [said] : [said, { role: 'user', content: 'Go on.' }]
   }
   const planId = ids.claim(given)
   const call = { id: planId, toolName: planToolName, parameters: { plan } }
@@ -85,7 +86,7 @@ function withPlan(message: Message, ids: PlanIds | undefined): readonly Message[
   }
   if (message.toolCalls) return [{ ...rest, toolCalls: [call, ...message.toolCalls] }, answer]
   // A plan beside the answer itself: the call must be answered before the answer is said.
-  if (message.content !== '') {
+  if (!isSilent) {
     return [
       { role: 'assistant', content: '', toolCalls: [call] },
       answer,

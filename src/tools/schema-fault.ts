@@ -1,7 +1,7 @@
 import { isJsonObject, type JsonSchema } from '../json.ts'
 import { isPlainObject } from '../secret.ts'
+import { pathText } from './issue-text.ts'
 import { hostileKeys, knownKeys } from './json-schema.ts'
-import { pathText } from './schema-issues.ts'
 import { resolveRef } from './schema-pointer.ts'
 
 /**

@@ -1,8 +1,8 @@
 import { ConfigurationError, MissingPackageError, messageOf } from '../errors.ts'
 import { isJsonObject, type JsonSchema } from '../json.ts'
 import { isPlainObject } from '../secret.ts'
+import { limited, pathText } from './issue-text.ts'
 import { type KnownKeys, knownKeys, type Validation } from './json-schema.ts'
-import { limited, pathText } from './schema-issues.ts'
 import type { Schema, SchemaIssue, SchemaResult, StandardSchema } from './tool.ts'
 
 /**

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ConfigurationError, createPool, type PoolOptions } from '../../src/index.ts'
 import { virtualClock } from '../../src/testing/index.ts'
@@ -227,6 +228,75 @@ describe('a pool', () => {
       await lent.use((item) => item)
     }
     expect(destroyed).toEqual([1])
+  })
+
+  it('never exceeds max and loses no item, whoever fails or leaves', async () => {
+    const user = fc.record({
+      arrives: fc.nat(20),
+      works: fc.nat(10),
+      leavesAfter: fc.option(fc.nat(10), { nil: undefined }),
+      how: fc.constantFrom('well', 'work fails', 'create fails', 'is invalid'),
+    })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(user, { maxLength: 12 }),
+        fc.integer({ min: 1, max: 3 }),
+        async (users, max) => {
+          const clock = virtualClock()
+          const { sleep } = clock.runtime
+          const alive = new Set<number>()
+          let made = 0
+          let most = 0
+          const hows = users.map(({ how }) => how)
+          const pool = createPool<number>({
+            create: async () => {
+              await sleep(1)
+              if (hows[made++] === 'create fails') throw new Error('create')
+              alive.add(made)
+              most = Math.max(most, alive.size)
+              return made
+            },
+            destroy: async (item) => {
+              await sleep(1)
+              alive.delete(item)
+            },
+            validate: (item) => hows[item] !== 'is invalid',
+            max,
+            idleMs: 5,
+            runtime: clock.runtime,
+          })
+          const lent = new Set<number>()
+          const visits = users.map(async ({ arrives, works, leavesAfter, how }) => {
+            await sleep(arrives)
+            const controller = new AbortController()
+            if (leavesAfter !== undefined) void sleep(leavesAfter).then(() => controller.abort('left'))
+            await pool.use(
+              async (item) => {
+                expect(lent.has(item)).toBe(false)
+                lent.add(item)
+                await sleep(works)
+                lent.delete(item)
+                if (how === 'work fails') throw new Error('work')
+              },
+              { signal: controller.signal },
+            )
+          })
+          const ends = (await Promise.allSettled(visits)).map((end) =>
+            end.status === 'fulfilled'
+              ? 'well'
+              : end.reason instanceof Error
+                ? end.reason.message
+                : end.reason,
+          )
+          await pool.drain()
+
+          expect(ends.filter((end) => !['well', 'work', 'create', 'left'].includes(end))).toEqual([])
+          expect(most).toBeLessThanOrEqual(max)
+          expect([...alive]).toEqual([])
+        },
+      ),
+      { numRuns: 100 },
+    )
   })
 
   it.each([

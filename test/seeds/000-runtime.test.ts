@@ -21,37 +21,61 @@ const add = tool({
   execute: ({ a, b }) => a + b,
 })
 
+interface Seen {
+  readonly variables: string[]
+  readonly read: string[]
+  /** Resources and handles that were not there before. */
+  readonly left: number
+  readonly opened: number
+}
+
 describe('seed 000, purpose', () => {
   it('000-1 is imported without opening, reading or printing anything', async () => {
     // The built package is probed in the same way in test/package.test.ts; here it is the source.
     const probe = `
       import fs from 'node:fs'
+      import { syncBuiltinESMExports } from 'node:module'
       await import('data:text/javascript,') // the first import makes Node load what it needs for any import
       const read = []
-      const { openSync, readFileSync } = fs
       for (const name of ['openSync', 'readFileSync', 'open', 'readFile', 'statSync', 'readdirSync']) {
         const original = fs[name]
         fs[name] = (...all) => {
-          read.push(String(all[0]))
+          const path = String(all[0])
+          if (!/^file:.*[.][cm]?[jt]s$/.test(path)) read.push(path) // Node reads the modules themselves
           return original(...all)
         }
       }
+      syncBuiltinESMExports()
       const handles = process._getActiveHandles().length
       const resources = process.getActiveResourcesInfo()
       globalThis.watched.variables.length = 0
-      await import('./src/index.ts')
+      await import(process.argv[1])
       const variables = [...globalThis.watched.variables]
       const left = process.getActiveResourcesInfo().length - resources.length
       const opened = process._getActiveHandles().length - handles
-      const elsewhere = read.filter((path) => !path.includes('/src/') && !path.includes('/node_modules/'))
-      fs.writeSync(1, JSON.stringify({ variables, elsewhere, left, opened }))`
-    const { stdout, stderr, code } = await runNode(
-      ['--import', './test/support/watch-import.preload.ts', '--input-type=module', '-e', probe],
-      { cwd: root },
-    )
+      fs.writeSync(1, '\\0' + JSON.stringify({ variables, read, left, opened }))
+      process.exit(0)`
+    const importing = async (entry: string) => {
+      const { stdout, stderr } = await runNode(
+        ['--import', './test/support/watch-import.preload.ts', '--input-type=module', '-e', probe, entry],
+        { cwd: root },
+      )
+      const [printed = '', found = '{}'] = stdout.split('\0')
+      return { printed: printed + stderr, ...(JSON.parse(found) as Seen) } // written by the program above
+    }
+    const nothing = { printed: '', variables: [], read: [], left: 0, opened: 0 }
+    expect(await importing('./src/index.ts')).toEqual(nothing)
 
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(JSON.parse(stdout)).toEqual({ variables: [], elsewhere: [], left: 0, opened: 0 })
+    // The probe itself sees what there is to see.
+    const chatty = `
+      import { readFileSync } from 'node:fs'
+      console.log('Hello.')
+      readFileSync(process.env.TERCET_SETTINGS ?? '/dev/null')
+      setInterval(() => {}, 1000)`
+    const seen = await importing(`data:text/javascript,${encodeURIComponent(chatty)}`)
+    expect(seen).toMatchObject({ printed: 'Hello.\n', variables: ['TERCET_SETTINGS'] })
+    expect(new Set(seen.read)).toEqual(new Set(['/dev/null']))
+    expect([seen.left > 0, seen.opened > 0]).toEqual([true, true])
   })
 
   it('000-2 keeps a conversation, and a fork of it goes on by itself', async () => {
@@ -117,10 +141,8 @@ describe('seed 000, agent runtime', () => {
   it('000-7 says whether it is idle, running or closed', async () => {
     const agent = new Agent({ client: new ScriptedClient(['One.']) })
     const states = [agent.status]
-    const running = agent.run('First?')
-    await turn()
     agent.on('stream_start', () => states.push(agent.status))
-    await running
+    await agent.run('First?')
     states.push(agent.status)
     await agent.close()
     expect([...states, agent.status]).toEqual(['idle', 'running', 'idle', 'closed'])

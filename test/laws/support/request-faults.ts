@@ -18,7 +18,6 @@ function structureFault({ system, messages, tools = [], toolChoice }: LLMRequest
   for (const [at, message] of messages.entries()) {
     if (message.role === 'tool') {
       if (open.shift() !== message.callId) return `message ${at} answers ${message.callId}, which is not the next open call`
-      if (message.content.trim() === '') return `the result of ${message.callId} is empty`
       continue
     }
     if (open.length > 0) return `message ${at} comes before the calls ${open} are answered`

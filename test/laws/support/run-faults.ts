@@ -20,6 +20,8 @@ export function invalidRequests(played: Play): string[] {
   for (const { result } of all(played)) {
     const issues = validateHistory(result.history)
     if (issues.length > 0) faults.push(`law 1: the history is invalid: ${JSON.stringify(issues)}`)
+    const silent = result.history.some(({ role, content }) => role === 'tool' && content === '')
+    if (silent) faults.push('law 1: a result is empty')
   }
   return faults
 }

@@ -1,0 +1,95 @@
+import fc from 'fast-check'
+import { it } from 'vitest'
+import { SimpleAgentMemory } from '../../src/memory/simple.ts'
+import { TokenCounts } from '../../src/memory/tokens.ts'
+import { type View, type ViewInput, view } from '../../src/memory/view.ts'
+import type { Message } from '../../src/messages.ts'
+import { jsonProtocol } from '../../src/protocol/json.ts'
+import { nativeProtocol } from '../../src/protocol/native.ts'
+import { agentHistory, damagedHistory, hostileHistory } from '../memory/histories.ts'
+import { trials, uphold } from './support/law.ts'
+import { requestFault } from './support/request-faults.ts'
+
+const cases = fc.record({
+  history: fc.oneof(agentHistory, damagedHistory, hostileHistory),
+  memory: fc.constantFrom('none', 'simple', 'tight'),
+  contextWindow: fc.option(fc.integer({ min: 1, max: 2_000 }), { nil: undefined, freq: 6 }),
+  overheadTokens: fc.nat(300),
+  maxOutputTokens: fc.option(fc.integer({ min: 1, max: 300 }), { nil: undefined }),
+})
+
+const memories = {
+  none: () => null,
+  simple: () => new SimpleAgentMemory(),
+  tight: () => new SimpleAgentMemory({ maxHistoryTokens: 100 }),
+}
+
+const protocols = [nativeProtocol, jsonProtocol]
+const frame = {
+  instructions: 'Be brief.',
+  tools: [{ name: 'search', description: 'Finds', parameters: { type: 'object', properties: {} } }],
+  toolsets: [],
+  planning: 'auto',
+  first: true,
+  landing: true,
+} as const
+
+it('law 2: a view is pure, keeps the order, is its own view, and fits or says that it does not', async () => {
+  await fc.assert(
+    fc.asyncProperty(cases, async ({ memory, contextWindow, maxOutputTokens, overheadTokens, history }) => {
+      const input: Omit<ViewInput, 'history'> = {
+        memory: memories[memory as keyof typeof memories](), // one of its own keys
+        counts: new TokenCounts(),
+        overheadTokens,
+        conversationId: 'c',
+        signal: new AbortController().signal,
+        ...(contextWindow !== undefined && { contextWindow }),
+        ...(maxOutputTokens !== undefined && { maxOutputTokens }),
+      }
+      const before = JSON.stringify(history)
+      const seen = await view({ ...input, history: frozen(history) })
+      const again = await view({ ...input, history: seen.messages })
+      uphold(
+        JSON.stringify(history) === before ? undefined : 'the history was changed',
+        outOfOrder(seen.messages, history),
+        JSON.stringify(again.messages) === JSON.stringify(seen.messages) ? undefined : 'the view of the view differs',
+        overBudget(seen, input),
+        ...protocols.map((protocol) => requestFault(protocol.encode({ ...frame, messages: seen.messages }))),
+      )
+    }),
+    trials(1_500),
+  )
+})
+
+function frozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const member of Object.values(value)) frozen(member)
+  }
+  return value
+}
+
+/** What is seen as it was said stands in the order in which it was said. Results may have been moved to their calls. */
+function outOfOrder(seen: readonly Message[], history: readonly Message[]): string | undefined {
+  const known = new Set(history)
+  let at = 0
+  for (const message of seen) {
+    if (message.role === 'tool' || !known.has(message)) continue
+    const place = history.indexOf(message, at)
+    if (place < 0) return `the order changed at ${JSON.stringify(message)}`
+    at = place + 1
+  }
+  return undefined
+}
+
+function overBudget(
+  { messages, diagnostics }: View,
+  { contextWindow, maxOutputTokens, overheadTokens }: Omit<ViewInput, 'history'>,
+): string | undefined {
+  if (contextWindow === undefined) return undefined
+  const reserve = maxOutputTokens ?? Math.min(4_096, Math.floor(contextWindow / 4))
+  const budget = Math.max(0, Math.floor(contextWindow * 0.9) - reserve - overheadTokens)
+  const tokens = new TokenCounts().messages(messages)
+  const isSaid = diagnostics.some(({ code }) => code === 'context_overflow')
+  return tokens <= budget || isSaid ? undefined : `${tokens} tokens of ${budget}, and nothing says so`
+}
