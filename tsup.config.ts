@@ -1,6 +1,6 @@
 import { defineConfig } from 'tsup'
 
-export default defineConfig({
+export default defineConfig(({ dts }) => ({
   entry: {
     index: 'src/index.ts',
     openai: 'src/providers/openai.ts',
@@ -15,5 +15,6 @@ export default defineConfig({
   dts: true,
   splitting: true,
   sourcemap: true,
-  clean: true,
-})
+  // A build without types leaves those of the last one.
+  clean: dts !== false,
+}))

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Agent, ConfigurationError, retry, ToolSet, textClient, tool } from '../src/index.ts'
 import { SimpleAgentMemory } from '../src/memory/simple.ts'
+import { TurnPruningMemory } from '../src/memory/turns.ts'
 import { OpenAIClient } from '../src/providers/openai.ts'
 import { ScriptedClient } from '../src/testing/index.ts'
 
@@ -36,6 +37,7 @@ const makers: Record<string, (options: object) => unknown> = {
   textClient: (options) => textClient(async () => 'ok', options),
   retry: (options) => retry(options),
   SimpleAgentMemory: (options) => new SimpleAgentMemory(options),
+  TurnPruningMemory: (options) => new TurnPruningMemory(options),
 }
 
 /** What each option accepts; every other sample must be refused. */
@@ -131,6 +133,12 @@ const accepted: Record<string, Record<string, readonly Kind[]>> = {
     runtime: [],
   },
   SimpleAgentMemory: { maxHistoryTokens: ['number'], minMessages: ['number'] },
+  TurnPruningMemory: {
+    maxTokens: ['number'],
+    minRetainTurns: ['number'],
+    pruneThreshold: [],
+    summarize: ['function'],
+  },
 }
 
 function thrownBy(action: () => unknown): unknown {

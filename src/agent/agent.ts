@@ -18,7 +18,7 @@ import { checkOptions } from '../options.ts'
 import { retry } from '../resilience/retry.ts'
 import { createRuntime, type Runtime } from '../runtime.ts'
 import { ToolRegistry } from '../tools/registry.ts'
-import { CompiledSchema } from '../tools/schema.ts'
+import { CompiledSchema, isStandardSchema } from '../tools/schema.ts'
 import type { Tool } from '../tools/tool.ts'
 import { isToolSet, type ToolSet } from '../tools/toolset.ts'
 import type { Entry } from '../transcript/entry.ts'
@@ -33,6 +33,7 @@ import {
   runChecks,
 } from './options.ts'
 import { performRun } from './perform-run.ts'
+import { prepare } from './prepare.ts'
 import { unwrap } from './result.ts'
 import { type RunSnapshot, snapshots } from './run-snapshot.ts'
 import { RunStream } from './run-stream.ts'
@@ -318,6 +319,16 @@ export class Agent<Answer = string> implements AsyncDisposable {
       graceMs: options.graceMs ?? 50,
       allowDynamicTools: options.allowDynamicTools ?? false,
       hooks: [options.hooks ?? []].flat(),
+      prepare: () =>
+        prepare({
+          client: this.#client,
+          protocol: options.protocol ?? 'auto',
+          output: this.#output,
+          hasJsonSchemas: [this.#output?.source, ...this.#registry.list().map(({ parameters }) => parameters)].some(
+            (schema) => schema !== undefined && !isStandardSchema(schema),
+          ),
+          store: options.store,
+        }),
       onRequest: (request) => {
         this.#lastRequest = request
       },

@@ -1,6 +1,6 @@
-import type { CallOptions, LLMClient, LLMRequest, LLMResponse } from '../client/client.ts'
+import type { CallOptions, LLMRequest, LLMResponse } from '../client/client.ts'
 import { clientError } from '../client/thrown.ts'
-import { ConfigurationError, LLMError, shown } from '../errors.ts'
+import { ConfigurationError, shown } from '../errors.ts'
 import type { AgentUsageEvent } from '../events.ts'
 import { assistant, type Message, type ToolCall, type Usage } from '../messages.ts'
 import { nativeProtocol } from '../protocol/native.ts'
@@ -8,6 +8,7 @@ import type { PartialOutput } from '../protocol/partial-output.ts'
 import type { Protocol, Turn, TurnCall } from '../protocol/protocol.ts'
 import type { ReplyEntry } from '../transcript/entry.ts'
 import type { Action } from '../transcript/next.ts'
+import { checkResponse, noResponse } from './check-response.ts'
 import { fitRequest } from './fit-request.ts'
 import { ReplyDisplay } from './reply-display.ts'
 import type { Run } from './run.ts'
@@ -29,7 +30,7 @@ export async function callModel(run: Run, action: CallAction): Promise<void> {
   try {
     response = await call(run, request, display)
     run.modelMs += run.settings.runtime.now() - startedAt
-    response = checked(await run.hook('afterModel', response), run.settings.client)
+    response = checkResponse(await run.hook('afterModel', response), run.settings.client)
     entry = await decode(run, protocol, response, request, action)
   } catch (error) {
     if (!response) run.modelMs += run.settings.runtime.now() - startedAt
@@ -110,7 +111,7 @@ async function call(run: Run, request: LLMRequest, display: ReplyDisplay): Promi
     },
   }
   if (!stream || !client.stream || !client.capabilities.streaming) {
-    const response = checked(await run.wait(client.call(request, options)), client)
+    const response = checkResponse(await run.wait(client.call(request, options)), client)
     // Who reads along gets the text in one piece, when the display is ended.
     if (stream) display.begin()
     return response
@@ -120,26 +121,13 @@ async function call(run: Run, request: LLMRequest, display: ReplyDisplay): Promi
     for (;;) {
       const { done, value: chunk } = await run.wait(iterator.next())
       if (done) throw noResponse(client, 'its stream ended without a response')
-      if (chunk.type === 'end') return checked(chunk.response, client)
+      if (chunk.type === 'end') return checkResponse(chunk.response, client)
       if (display.push(chunk)) await run.paced()
     }
   } finally {
     // Not waited for: a client that does not let go must not hold the run.
     iterator.return?.()?.then(undefined, () => {})
   }
-}
-
-/** A client is someone else's code: what it gives back is looked at before it is trusted. */
-function checked(response: LLMResponse, client: LLMClient): LLMResponse {
-  if (typeof response !== 'object' || response === null)
-    throw noResponse(client, 'it gave no response object')
-  if (typeof response.text !== 'string') throw noResponse(client, 'the text of its response is no string')
-  if (!Array.isArray(response.toolCalls)) throw noResponse(client, 'its response has no array of toolCalls')
-  return response
-}
-
-function noResponse({ provider, model }: LLMClient, problem: string): LLMError {
-  return new LLMError(`The client "${provider}" failed: ${problem}.`, { kind: 'malformed', provider, model })
 }
 
 async function decode(

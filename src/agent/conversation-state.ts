@@ -1,4 +1,4 @@
-import { ConcurrentRunError } from '../errors.ts'
+import { ConcurrentRunError, isTercetError } from '../errors.ts'
 import type { Entry } from '../transcript/entry.ts'
 import type { ConversationStore } from '../transcript/store.ts'
 import { Transcript } from '../transcript/transcript.ts'
@@ -9,6 +9,8 @@ export class ConversationState {
   #transcript = new Transcript()
   readonly #store: ConversationStore | undefined
   #stored = 0
+  /** Entries up to here that are not stored never will be: another process went on with the conversation. */
+  #lostUntil: number | undefined
   #turn: Promise<void> = Promise.resolve()
   #runs = 0
 
@@ -43,15 +45,16 @@ export class ConversationState {
   /** Brings in what the store has beyond what is known here. */
   async load(): Promise<void> {
     if (!this.#store) return
-    const ahead = this.#transcript.version - this.#stored
     const entries = await this.#store.read(this.id, this.#stored)
-    if (entries.length === 0) return
-    if (ahead === 0) this.add(...entries)
-    // Messages added here before it was loaded come after what is stored.
-    else {
-      const own = this.#transcript.entries.slice(this.#stored)
+    // What a run wrote here and lost to another process is gone with it; messages that were added by hand since, or
+    // before the conversation was loaded, come after what is stored.
+    const own = this.#transcript.entries.slice(this.#lostUntil ?? this.#stored)
+    if (this.#lostUntil !== undefined || (entries.length > 0 && own.length > 0)) {
       const known = this.#transcript.entries.slice(0, this.#stored)
       this.#transcript = new Transcript([...known, ...entries, ...own])
+      this.#lostUntil = undefined
+    } else {
+      this.add(...entries)
     }
     this.#stored += entries.length
   }
@@ -84,6 +87,7 @@ export class ConversationState {
       await store.append(this.id, from, entries)
     } catch (error) {
       this.#stored = from
+      if (isTercetError(error) && error.code === 'conflict') this.#lostUntil = this.#transcript.version
       throw error
     }
   }

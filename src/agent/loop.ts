@@ -9,8 +9,10 @@ import type { Run } from './run.ts'
  */
 export async function runLoop(run: Run): Promise<Outcome> {
   for (;;) {
-    run.signal.throwIfAborted()
     const action = next(run.transcript, run.policy())
+    // An answer that was told stands, also when the run was stopped at just that moment.
+    if (action.do === 'finish' && action.outcome.status === 'done') return action.outcome
+    run.signal.throwIfAborted()
     if (action.do === 'finish') return action.outcome
     await perform(run, action)
   }

@@ -51,6 +51,7 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
   let ended: Ended
   try {
     await run.wait(turn)
+    await run.wait(order.settings.prepare())
     startTimer(run, controller, timer.signal)
     await run.wait(conversation.load())
     await run.append({ type: 'input', runId, message: order.input })

@@ -71,7 +71,7 @@ export class Transcript {
       case 'input':
         // A run that died left calls open; what comes after them must stand after their answers.
         this.#close()
-        this.#messages.push(entry.message)
+        this.#keep(entry.message)
         this.#run = newRun(entry.runId)
         return
       case 'reply':
@@ -95,7 +95,7 @@ export class Transcript {
       if (message.planId !== undefined) this.#callIds.add(message.planId)
     }
     if (this.#open) this.#waiting.push(message)
-    else this.#messages.push(message)
+    else this.#keep(message)
   }
 
   #reply(entry: ReplyEntry): void {
@@ -106,12 +106,17 @@ export class Transcript {
     if (!message) return
     const calls = message.toolCalls ?? []
     if (calls.length === 0) {
-      this.#messages.push(message)
+      this.#keep(message)
       return
     }
     for (const call of calls) this.#callIds.add(call.id)
     this.#open = { message, calls, results: new Map() }
     if (run) run.pending = calls
+  }
+
+  /** Messages are handed out as they are, so they are frozen: what was said stays what it was. */
+  #keep(message: Message): void {
+    this.#messages.push(Object.freeze(message))
   }
 
   /** What the model is shown of its own reply later; nothing of one that could not be used. */
@@ -153,7 +158,7 @@ export class Transcript {
 
   #close(): void {
     if (this.#open) {
-      this.#messages.push(...closed(this.#open), ...this.#waiting)
+      for (const message of [...closed(this.#open), ...this.#waiting]) this.#keep(message)
       this.#open = undefined
       this.#waiting = []
     }

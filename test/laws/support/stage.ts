@@ -72,6 +72,7 @@ class Stage implements ToolStage {
   readonly #caller = new AbortController()
   readonly #streams: RunStream<unknown>[] = []
   #agent: Agent<unknown>
+  #closed: Promise<void> | undefined
   #turns = 0
   #events = 0
 
@@ -97,6 +98,7 @@ class Stage implements ToolStage {
     const conversation = this.#agent.conversation(this.#agent.conversationId)
     const entries = structuredClone(await conversation.entries())
 
+    await this.#closed
     this.isCalm = true
     if (this.#agent.status === 'closed') this.#agent = await this.#successor(entries)
     const followUp = await this.#run('And now?', {})
@@ -152,7 +154,7 @@ class Stage implements ToolStage {
     this.#events++
     if (this.isCalm || !('at' in interference) || this.#events !== interference.at + 1) return
     if (interference.by === 'signal') this.#caller.abort(new Error('the caller stopped it'))
-    if (interference.by === 'close') void this.#agent.close()
+    if (interference.by === 'close') this.#closed = this.#agent.close()
     if (interference.by === 'abort' && this.#scenario.reader === 'reads the result') this.#streams[0]?.abort('enough')
   }
 

@@ -94,11 +94,14 @@ const parameters = fc.oneof(
   { weight: 5, arbitrary: fc.nat(3).map((n): JsonObject => ({ n })) },
   { weight: 1, arbitrary: fc.constantFrom<JsonObject>({}, { n: 'one' }, { n: 1, more: [null] }) },
   { weight: 1, arbitrary: fc.constant(JSON.parse('{"n":1,"__proto__":{"n":2},"constructor":3}') as JsonObject) },
+  // What a careless client gives: not what its type says.
+  { weight: 1, arbitrary: fc.constantFrom<unknown>(null, 'n', [1], 7, undefined).map((wrong) => wrong as JsonObject) },
 )
 
 export const callPlan: fc.Arbitrary<CallPlan> = fc.record({
   toolName: fc.oneof(
     { weight: 8, arbitrary: fc.constantFrom(...toolNames) },
+    { weight: 1, arbitrary: fc.constantFrom<unknown>(7, null, undefined).map((wrong) => wrong as string) },
     { weight: 1, arbitrary: fc.constantFrom('unknown', '__proto__', 'constructor', 'has blanks', 'x'.repeat(90), '') },
   ),
   parameters,
@@ -108,6 +111,7 @@ export const callPlan: fc.Arbitrary<CallPlan> = fc.record({
       weight: 2,
       arbitrary: fc.constantFrom('a', 'b', 'call_1', 'call_2', '', '__proto__', 'ü é', 'plan_1', 'y'.repeat(80)),
     },
+    { weight: 1, arbitrary: fc.constantFrom<unknown>(7, null, {}).map((wrong) => wrong as string) },
   ),
   invalid: fc.option(fc.constant('it is no JSON'), { nil: undefined, freq: 9 }),
 })

@@ -1,0 +1,120 @@
+import { describe, expect, test } from 'vitest'
+import { OpenAIClient } from '../../src/providers/openai.ts'
+import type { StrictError } from '../../src/testing/index.ts'
+import { answers } from './answers.ts'
+import { endings } from './endings.ts'
+import { apiKey, playScenario, type Scenario, type Variant } from './support.ts'
+import { toolCalls } from './tool-calls.ts'
+
+// A JSON body is one event.
+const variants: readonly Variant[] = [
+  ...(['event', 'whole', 'bytes', 'utf8'] as const).map((chunking) => ({
+    chunking,
+    text: 'streamed' as const,
+  })),
+  ...(['whole', 'bytes', 'utf8'] as const).map((chunking) => ({ chunking, text: 'untold' as const })),
+  { chunking: 'whole', text: 'whole' },
+]
+
+/** A stream with these events and nothing more, whatever was asked for. */
+const events = (...data: readonly object[]): StrictError => ({
+  status: 200,
+  headers: { 'content-type': 'text/event-stream' },
+  body: data.map((item) => `data: ${JSON.stringify(item)}\n\n`).join(''),
+})
+const delta = (content: string) => ({
+  id: 'c',
+  object: 'chat.completion.chunk',
+  choices: [{ index: 0, delta: { content }, finish_reason: null }],
+})
+const serverError = { error: { message: 'The server had an error.', type: 'server_error', code: null } }
+
+const done = (answer: unknown) => ({ status: 'done', answer }) as const
+
+/** What only this wire can say. */
+const wire: readonly Scenario[] = [
+  {
+    name: 'a key that is not accepted, and is shown by the provider',
+    script: [
+      {
+        status: 401,
+        body: {
+          error: {
+            message: `Incorrect API key provided: ${apiKey}.`,
+            type: 'invalid_request_error',
+            param: null,
+            code: 'invalid_api_key',
+          },
+        },
+      },
+      { text: 'Here.' },
+    ],
+    inputs: ['Go.', 'Again.'],
+    outcomes: [{ status: 'failed', error: 'llm auth' }, done('Here.')],
+  },
+  {
+    name: 'a request that is too long for the model',
+    script: [
+      {
+        status: 400,
+        body: {
+          error: {
+            message: "This model's maximum context length is 10 tokens.",
+            type: 'invalid_request_error',
+            param: 'messages',
+            code: 'context_length_exceeded',
+          },
+        },
+      },
+      { text: 'Here.' },
+    ],
+    inputs: ['Go.', 'Again.'],
+    outcomes: [{ status: 'failed', error: 'llm context_length' }, done('Here.')],
+  },
+  {
+    name: 'an error in a stream that began well, before anything was said',
+    script: [events(delta(''), serverError), { text: 'Here.' }],
+    outcomes: [done('Here.')],
+  },
+  {
+    name: 'an error in a stream, after something was said',
+    streamOnly: true,
+    script: [events(delta('Here '), serverError), { text: 'Here again.' }],
+    inputs: ['Go.', 'Again.'],
+    outcomes: [{ status: 'failed', partial: 'Here ', error: 'llm overloaded' }, done('Here again.')],
+  },
+  {
+    name: 'a stream that ends early, before anything was said',
+    script: [events(delta('')), events(), { text: 'Here.' }],
+    outcomes: [done('Here.')],
+  },
+  {
+    name: 'a stream that ends early, after something was said',
+    streamOnly: true,
+    script: [events(delta('Here ')), { text: 'Here again.' }],
+    inputs: ['Go.', 'Again.'],
+    outcomes: [{ status: 'failed', partial: 'Here ', error: 'llm malformed' }, done('Here again.')],
+  },
+]
+
+describe.each([
+  ['answers', answers],
+  ['tool calls', toolCalls],
+  ['endings', endings],
+  ['the wire', wire],
+] as const)('through the OpenAI SDK: %s', (_, scenarios) => {
+  test.each(scenarios)('$name', async (scenario) => {
+    let told: unknown
+    for (const variant of variants.filter(({ text }) => text === 'streamed' || !scenario.streamOnly)) {
+      const { story, ...play } = await playScenario(
+        scenario,
+        variant,
+        (baseURL, capabilities) => new OpenAIClient({ apiKey, baseURL, capabilities }),
+      )
+      const where = JSON.stringify(variant)
+      expect(play, where).toEqual({ outcomes: scenario.outcomes, faults: [] })
+      told ??= story
+      expect(story, where).toEqual(told)
+    }
+  })
+})
