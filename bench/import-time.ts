@@ -21,7 +21,9 @@ const median = (name: string): number => times[name]?.sort((a, b) => a - b)[roun
 const nothing = median('nothing')
 const tercet = median('tercet') - nothing
 const zod = median('zod') - nothing
-console.log(`import 'tercet' ${tercet.toFixed(1)} ms, import 'zod' ${zod.toFixed(1)} ms, ratio ${(tercet / zod).toFixed(2)}`)
+console.log(
+  `import 'tercet' ${tercet.toFixed(1)} ms, import 'zod' ${zod.toFixed(1)} ms, ratio ${(tercet / zod).toFixed(2)}`,
+)
 if (process.argv.includes('--check') && tercet > zod * budget) {
   console.error(`The root entry takes more than ${budget} of zod's time to import.`)
   process.exitCode = 1

@@ -104,6 +104,7 @@ export class Transcript {
     if (run) countReply(run, entry)
     const message = this.#messageOf(entry)
     if (!message) return
+    this.#close()
     const calls = message.toolCalls ?? []
     if (calls.length === 0) {
       this.#keep(message)

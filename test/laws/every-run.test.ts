@@ -7,13 +7,14 @@ import {
   invalidRequests,
   lostConversations,
   miscountedUsage,
+  misleadingTokens,
   oversizedRequests,
 } from './support/run-faults.ts'
 import { scenario } from './support/scenario.ts'
 import { play } from './support/stage.ts'
 
 // One play shows all of these laws: whatever the model, the tools, the hooks, the memory and the caller do.
-it('every run, however it is disturbed, keeps laws 1, 2, 3, 4, 6, 7 and 12', { timeout: 120_000 }, async () => {
+it('every run, however it is disturbed, keeps laws 1, 2, 3, 4, 6, 7, 10 and 12', { timeout: 120_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(scenario, async (planned) => {
       const played = await play(planned)
@@ -24,6 +25,7 @@ it('every run, however it is disturbed, keeps laws 1, 2, 3, 4, 6, 7 and 12', { t
         ...brokenEvents(played),
         ...lostConversations(played),
         ...miscountedUsage(played),
+        ...misleadingTokens(played),
         ...played.faults,
       )
     }),

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { Agent, LLMError, tool } from '../../src/index.ts'
 import { OpenAIClient } from '../../src/providers/openai.ts'
 import type { StrictError } from '../../src/testing/index.ts'
+import { delta, rawServer, sendEvents, startEvents } from '../support/raw-server.ts'
 import { answers } from './answers.ts'
 import { endings } from './endings.ts'
 import { apiKey, playScenario, type Scenario, type Variant } from './support.ts'
@@ -22,11 +24,9 @@ const events = (...data: readonly object[]): StrictError => ({
   headers: { 'content-type': 'text/event-stream' },
   body: data.map((item) => `data: ${JSON.stringify(item)}\n\n`).join(''),
 })
-const delta = (content: string) => ({
-  id: 'c',
-  object: 'chat.completion.chunk',
-  choices: [{ index: 0, delta: { content }, finish_reason: null }],
-})
+const said = (content: string) => delta({ content })
+const asked = (parameters: string) =>
+  delta({ tool_calls: [{ index: 0, id: 'a', function: { name: 'look', arguments: parameters } }] })
 const serverError = { error: { message: 'The server had an error.', type: 'server_error', code: null } }
 
 const done = (answer: unknown) => ({ status: 'done', answer }) as const
@@ -73,29 +73,66 @@ const wire: readonly Scenario[] = [
   },
   {
     name: 'an error in a stream that began well, before anything was said',
-    script: [events(delta(''), serverError), { text: 'Here.' }],
-    outcomes: [done('Here.')],
+    script: [events(said(''), serverError), { text: 'Here.' }],
+    outcomes: [{ ...done('Here.'), waits: [1_000] }],
   },
   {
     name: 'an error in a stream, after something was said',
     streamOnly: true,
-    script: [events(delta('Here '), serverError), { text: 'Here again.' }],
+    script: [events(said('Here '), serverError), { text: 'Here again.' }],
     inputs: ['Go.', 'Again.'],
     outcomes: [{ status: 'failed', partial: 'Here ', error: 'llm overloaded' }, done('Here again.')],
   },
   {
     name: 'a stream that ends early, before anything was said',
-    script: [events(delta('')), events(), { text: 'Here.' }],
-    outcomes: [done('Here.')],
+    script: [events(said('')), events(), { text: 'Here.' }],
+    outcomes: [{ ...done('Here.'), waits: [1_000, 2_000] }],
   },
   {
     name: 'a stream that ends early, after something was said',
     streamOnly: true,
-    script: [events(delta('Here ')), { text: 'Here again.' }],
+    script: [events(said('Here ')), { text: 'Here again.' }],
     inputs: ['Go.', 'Again.'],
     outcomes: [{ status: 'failed', partial: 'Here ', error: 'llm malformed' }, done('Here again.')],
   },
 ]
+
+describe('a connection that breaks', () => {
+  const look = (ran: string[]) =>
+    tool({
+      name: 'look',
+      description: 'Looks',
+      parameters: { type: 'object', properties: {} },
+      execute: (_, { callId }) => ran.push(callId),
+    })
+
+  /** The first request ends with its connection after these events; all others are answered. */
+  async function playBroken(...first: readonly object[]) {
+    await using server = await rawServer((response, _, number) => {
+      if (number > 1) return sendEvents(response, said('Here.'), delta({}, 'stop'), '[DONE]')
+      startEvents(response, ...first)
+      setImmediate(() => response.destroy())
+    })
+    const ran: string[] = []
+    await using agent = new Agent({
+      client: new OpenAIClient({ apiKey, baseURL: server.url }),
+      tools: [look(ran)],
+      retry: { minDelayMs: 0 },
+    })
+    const { status, answer, partial, error } = await agent.runStream('Go.').result
+    const again = await agent.run('Again.')
+    const failed = error instanceof LLMError && { error: error.kind }
+    return { status, ...(answer && { answer }), ...(partial && { partial }), ...failed, again, ran }
+  }
+
+  test.each([
+    ['before anything was said', [said('')], { status: 'done', answer: 'Here.' }],
+    ['in an answer', [said('On'), said('ce')], { status: 'failed', partial: 'Once', error: 'network' }],
+    ['in a tool call', [asked('{'), asked('}')], { status: 'failed', error: 'network' }],
+  ])('%s runs no tool, and the conversation goes on', async (_, first, outcome) => {
+    expect(await playBroken(...first)).toEqual({ ...outcome, again: 'Here.', ran: [] })
+  })
+})
 
 describe.each([
   ['answers', answers],

@@ -92,6 +92,32 @@ function ofAnotherMind(result: RunResult<unknown>, end: AgentEvent | undefined):
   return isDeepStrictEqual(said, { ...end }) ? undefined : `run_end says ${JSON.stringify(end)}, and the result ${JSON.stringify(said)}`
 }
 
+/** Law 10: what was shown of a reply is what it turned out to be. */
+export function misleadingTokens(played: Play): string[] {
+  return all(played).flatMap(({ heard }) => {
+    const shown = new Map<string, string>()
+    const meant = new Map<string, string>()
+    for (const event of heard) {
+      if (event.type === 'token' || event.type === 'retracted') {
+        const key = `${event.channel} of ${event.stepId}`
+        shown.set(key, event.type === 'token' ? (shown.get(key) ?? '') + event.text : '')
+      }
+      if (event.type === 'plan') meant.set(`plan of ${event.stepId}`, event.plan)
+      if (event.type === 'step') meant.set(`thought of ${event.stepId}`, event.thought ?? '')
+      if (event.type === 'step') meant.set(`answer of ${event.stepId}`, '')
+      if (event.type === 'final_response' && typeof event.answer === 'string') {
+        meant.set(`answer of ${event.stepId}`, event.answer)
+      }
+    }
+    const streamed = new Set(heard.flatMap((event) => (event.type === 'stream_end' ? [event.stepId] : [])))
+    return [...meant].flatMap(([key, text]) => {
+      const [, stepId = ''] = key.split(' of ')
+      if (!streamed.has(stepId) || (shown.get(key) ?? '') === text) return []
+      return [`law 10: the ${key} is ${JSON.stringify(text)}, and shown was ${JSON.stringify(shown.get(key))}`]
+    })
+  })
+}
+
 /** Law 6. */
 export function lostConversations(played: Play): string[] {
   const { followUp, entries, laterEntries, executions, scenario } = played
