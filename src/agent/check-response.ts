@@ -10,7 +10,8 @@ import type { ToolCall } from '../messages.ts'
  * @throws LLMError of kind `malformed`, if there is nothing to be made of it.
  */
 export function checkResponse(response: LLMResponse, client: LLMClient): LLMResponse {
-  if (typeof response !== 'object' || response === null) throw noResponse(client, 'it gave no response object')
+  if (typeof response !== 'object' || response === null)
+    throw noResponse(client, 'it gave no response object')
   if (typeof response.text !== 'string') throw noResponse(client, 'the text of its response is no string')
   if (!Array.isArray(response.toolCalls)) throw noResponse(client, 'its response has no array of toolCalls')
   return response.toolCalls.every(isSound)

@@ -2,7 +2,7 @@ import { type Message, type SystemMessage, system, textOf } from '../messages.ts
 import { checkOptions, fn, integer, optional, that } from '../options.ts'
 import { dropOldest } from './exchanges.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
-import { CountsByCounter, codePointsOf, firstCodePoints, type TokenCounts } from './tokens.ts'
+import { CountsByCounter, firstCodePoints, type TokenCounts } from './tokens.ts'
 
 export interface TurnPruningMemoryOptions {
   /** Tokens of history, at least 1. Default: what the context window leaves; 8,000 if it is unknown. */
@@ -27,7 +27,7 @@ export class TurnPruningMemory implements AgentMemory {
   readonly #maxTokens: number | undefined
   readonly #minRetainTurns: number
   readonly #pruneThreshold: number
-  readonly #summarize: (pruned: readonly Message[]) => string | Promise<string>
+  readonly #summarize: TurnPruningMemoryOptions['summarize']
   readonly #counts = new CountsByCounter()
   /** By the last message of each pruning. */
   readonly #prunings = new WeakMap<Message, Pruning>()
@@ -42,7 +42,7 @@ export class TurnPruningMemory implements AgentMemory {
       ),
       summarize: optional(fn()),
     })
-    const { maxTokens, minRetainTurns = 10, pruneThreshold = 0.8, summarize = countSummary } = options
+    const { maxTokens, minRetainTurns = 10, pruneThreshold = 0.8, summarize } = options
     this.#maxTokens = maxTokens
     this.#minRetainTurns = minRetainTurns
     this.#pruneThreshold = pruneThreshold
@@ -86,10 +86,13 @@ export class TurnPruningMemory implements AgentMemory {
     const last = pruned.at(-1)
     const known = last && this.#prunings.get(last)
     if (known && known.earlier === earlier && isSame(known.pruned, pruned)) return known
-    const text: unknown = await this.#summarize(allPruned(pruned, earlier))
+    const tally = tallyOf(pruned, earlier?.tally)
+    const summarize = this.#summarize
+    const text: unknown = summarize ? await summarize(allPruned(pruned, earlier)) : countSummary(tally)
     if (typeof text !== 'string') throw new TypeError('summarize must give a string.')
     const pruning = {
       pruned,
+      tally,
       ...(earlier && { earlier }),
       ...(text.trim() !== '' && { summary: system(text) }),
     }
@@ -102,7 +105,8 @@ export class TurnPruningMemory implements AgentMemory {
 interface Pruning {
   readonly pruned: readonly Message[]
   readonly earlier?: Pruning
-  /** Of these and all earlier ones. */
+  /** Of these and all earlier ones, and so is the summary. */
+  readonly tally: Tally
   readonly summary?: SystemMessage
 }
 
@@ -120,17 +124,36 @@ const isSame = (some: readonly Message[], others: readonly Message[]) =>
 
 const isSystem = ({ role }: Message) => role === 'system'
 
-/** What was pruned in numbers, with the beginnings of its first and last message that has text. */
-function countSummary(pruned: readonly Message[]): string {
-  const replies = pruned.filter((message) => message.role === 'assistant')
-  const calls = replies.reduce((sum, { toolCalls = [] }) => sum + toolCalls.length, 0)
-  const said = pruned.filter(({ role, content }) => role !== 'tool' && textOf(content).trim() !== '')
-  const [first] = said
-  const last = said.length > 1 ? said.at(-1) : undefined
+/** Messages in numbers, and the first and the last of them that has text. */
+interface Tally {
+  readonly users: number
+  readonly replies: number
+  readonly calls: number
+  readonly first?: Message
+  readonly last?: Message
+}
+
+function tallyOf(messages: readonly Message[], earlier: Tally = { users: 0, replies: 0, calls: 0 }): Tally {
+  let { users, replies, calls, first, last } = earlier
+  for (const message of messages) {
+    if (message.role === 'tool') continue
+    if (message.role === 'user') users++
+    if (message.role === 'assistant') {
+      replies++
+      calls += message.toolCalls?.length ?? 0
+    }
+    if (textOf(message.content).trim() === '') continue
+    if (first) last = message
+    else first = message
+  }
+  return { users, replies, calls, ...(first && { first }), ...(last && { last }) }
+}
+
+function countSummary({ users, replies, calls, first, last }: Tally): string {
   return [
     'Summary of earlier conversation:\n',
-    `- ${counted(pruned.filter(({ role }) => role === 'user').length, 'user message')}`,
-    `- ${counted(replies.length, 'assistant response')}`,
+    `- ${counted(users, 'user message')}`,
+    `- ${counted(replies, 'assistant response')}`,
     ...(calls > 0 ? [`- ${counted(calls, 'tool call')} executed`] : []),
     '',
     ...(first ? [`First message: ${excerpt(first)}`] : []),
@@ -145,5 +168,7 @@ const excerptLength = 100
 
 function excerpt({ content }: Message): string {
   const text = textOf(content)
-  return codePointsOf(text) <= excerptLength ? text : `${firstCodePoints(text, excerptLength - 1)}…`
+  // Not counted as a whole: it may be very long.
+  if (firstCodePoints(text, excerptLength) === text) return text
+  return `${firstCodePoints(text, excerptLength - 1)}…`
 }

@@ -1,8 +1,14 @@
+import type { Scrubber } from '../scrubber.ts'
+
+const mostIssues = 10
+
 /** At most ten issues, each at most 300 characters: enough to act on, whatever was sent. */
-export function limited(issues: readonly string[]): string[] {
-  const shown = issues
-    .slice(0, mostIssues)
-    .map((issue) => (issue.length > 300 ? `${issue.slice(0, 299)}…` : issue))
+export function limited(issues: readonly string[], scrubber: Scrubber): string[] {
+  const shown = issues.slice(0, mostIssues).map((issue) => {
+    // Scrubbed before it is cut: half a secret is not recognised any more.
+    const text = scrubber.text(issue)
+    return text.length > 300 ? `${text.slice(0, 299)}…` : text
+  })
   return issues.length > mostIssues ? [...shown, `and ${issues.length - mostIssues} more`] : shown
 }
 
@@ -14,5 +20,3 @@ export function pathText(segments: readonly PropertyKey[]): string {
     return path === '' ? name : `${path}.${name}`
   }, '')
 }
-
-const mostIssues = 10

@@ -1,7 +1,9 @@
 import { Validator } from '@cfworker/json-schema'
 import type { JsonSchema } from '../json.ts'
-import { fitted, tooDeep, type Validation } from './json-schema.ts'
+import type { Validation } from './schema.ts'
+import { fitted } from './schema-fit.ts'
 import { schemaIssues } from './schema-issues.ts'
+import { isTooDeep } from './schema-keys.ts'
 
 /**
  * A validator that gives back a new value: with the `default`s of the schema filled in, nested ones too, and without
@@ -14,8 +16,8 @@ export function compileJsonSchema(schema: JsonSchema): (value: unknown) => Valid
   const root = JSON.parse(JSON.stringify(schema)) as JsonSchema // JSON of JSON
   const validator = new Validator({ ...root }, '7', false)
   return (value) => {
-    const copy = fitted(value, root)
-    if (copy === tooDeep) return { ok: false, issues: ['parameters: nested too deeply'] }
+    if (isTooDeep(value)) return { ok: false, issues: ['parameters: nested too deeply'] }
+    const copy = fitted(value, root, root)
     const { valid, errors } = validator.validate(copy)
     return valid ? { ok: true, value: copy } : { ok: false, issues: schemaIssues(errors, root) }
   }

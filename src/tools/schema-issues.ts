@@ -1,6 +1,6 @@
 import type { JsonSchema, JsonValue } from '../json.ts'
-import { limited, pathText } from './issue-text.ts'
-import { keywordAt, pointerSegments } from './schema-pointer.ts'
+import { pathText } from './issue-text.ts'
+import { pointerSegments, resolveRef, step } from './schema-pointer.ts'
 
 /** One complaint of the validator. A complaint about a whole is followed by those about its parts. */
 interface Complaint {
@@ -24,7 +24,7 @@ export function schemaIssues(complaints: readonly Complaint[], schema: JsonSchem
     index += parts.length
     issues.push(describeUnion(complaint, parts, schema))
   }
-  return limited([...new Set(issues)])
+  return [...new Set(issues)]
 }
 
 // Say only that something within them is wrong; that follows.
@@ -55,6 +55,16 @@ function describe(complaint: Complaint, schema: JsonSchema): string {
   return `${path}: ${wish(keyword, wanted) ?? error}`
 }
 
+/** The value at a keyword's location such as `#/properties/a/$ref/enum`, references followed on the way. */
+function keywordAt(root: JsonSchema, location: string): JsonValue | undefined {
+  let value: JsonValue | undefined = root
+  for (const segment of pointerSegments(location)) {
+    value = step(value, segment)
+    if (segment === '$ref' && typeof value === 'string') value = resolveRef(root, value)
+  }
+  return value
+}
+
 // The validator tells the name in its message only; its version is pinned.
 function missing(error: string): string {
   const marker = error.includes('required property "') ? 'required property "' : 'does not have "'
@@ -62,49 +72,32 @@ function missing(error: string): string {
 }
 
 function wish(keyword: string, wanted: JsonValue | undefined): string | undefined {
-  switch (keyword) {
-    case 'type':
-      return `must be ${(Array.isArray(wanted) ? wanted : [wanted]).map(typeName).join(' or ')}`
-    case 'enum':
-      return Array.isArray(wanted)
-        ? `must be one of ${wanted.map((value) => JSON.stringify(value)).join(', ')}`
-        : undefined
-    case 'const':
-      return `must be ${JSON.stringify(wanted)}`
-    case 'minimum':
-      return `must be at least ${String(wanted)}`
-    case 'maximum':
-      return `must be at most ${String(wanted)}`
-    case 'exclusiveMinimum':
-      return `must be more than ${String(wanted)}`
-    case 'exclusiveMaximum':
-      return `must be less than ${String(wanted)}`
-    case 'multipleOf':
-      return `must be a multiple of ${String(wanted)}`
-    case 'minLength':
-      return `must have at least ${String(wanted)} characters`
-    case 'maxLength':
-      return `must have at most ${String(wanted)} characters`
-    case 'minItems':
-      return `must have at least ${String(wanted)} items`
-    case 'maxItems':
-      return `must have at most ${String(wanted)} items`
-    case 'minProperties':
-      return `must have at least ${String(wanted)} properties`
-    case 'maxProperties':
-      return `must have at most ${String(wanted)} properties`
-    case 'uniqueItems':
-      return 'must have no item twice'
-    case 'pattern':
-      return `must match the pattern ${String(wanted)}`
-    case 'format':
-      return `must be a valid ${String(wanted)}`
-    case 'false':
-      return 'is not allowed'
-    default:
-      return undefined
+  if (keyword === 'type') return `must be ${(Array.isArray(wanted) ? wanted : [wanted]).map(typeName).join(' or ')}`
+  if (keyword === 'enum' && Array.isArray(wanted)) {
+    return `must be one of ${wanted.map((value) => JSON.stringify(value)).join(', ')}`
   }
+  if (keyword === 'const') return `must be ${JSON.stringify(wanted)}`
+  return wishes.get(keyword)?.replace('…', () => String(wanted))
 }
+
+/** What the keywords want whose value can be said as it is. */
+const wishes: ReadonlyMap<string, string> = new Map([
+  ['minimum', 'must be at least …'],
+  ['maximum', 'must be at most …'],
+  ['exclusiveMinimum', 'must be more than …'],
+  ['exclusiveMaximum', 'must be less than …'],
+  ['multipleOf', 'must be a multiple of …'],
+  ['minLength', 'must have at least … characters'],
+  ['maxLength', 'must have at most … characters'],
+  ['minItems', 'must have at least … items'],
+  ['maxItems', 'must have at most … items'],
+  ['minProperties', 'must have at least … properties'],
+  ['maxProperties', 'must have at most … properties'],
+  ['uniqueItems', 'must have no item twice'],
+  ['pattern', 'must match the pattern …'],
+  ['format', 'must be a valid …'],
+  ['false', 'is not allowed'],
+])
 
 const typeNames: ReadonlyMap<unknown, string> = new Map([
   ['string', 'a string'],
@@ -120,9 +113,9 @@ const typeName = (type: unknown): string => typeNames.get(type) ?? String(type)
 
 function partsOf(complaints: readonly Complaint[], index: number): Complaint[] {
   const prefix = `${complaints[index]?.keywordLocation}/`
-  const rest = complaints.slice(index + 1)
-  const end = rest.findIndex(({ keywordLocation }) => !keywordLocation.startsWith(prefix))
-  return end < 0 ? rest : rest.slice(0, end)
+  let end = index + 1
+  while (complaints[end]?.keywordLocation.startsWith(prefix)) end += 1
+  return complaints.slice(index + 1, end)
 }
 
 /** A union in words: what each of its branches would have wanted. */
@@ -133,12 +126,12 @@ function describeUnion(union: Complaint, parts: readonly Complaint[], schema: Js
     const branch = part.keywordLocation.slice(union.keywordLocation.length + 1).split('/', 1)[0] ?? ''
     branches.set(branch, [...(branches.get(branch) ?? []), part])
   }
-  const wishes = [...branches.values()].map((branch) => {
+  const forms = [...branches.values()].map((branch) => {
     const issues = schemaIssues(branch, schema)
     const own = `${path}: must `
     const [only = ''] = issues
     return issues.length === 1 && only.startsWith(own) ? only.slice(own.length) : `fit (${issues.join('; ')})`
   })
-  if (wishes.length === 0) return `${path}: must fit exactly one of the allowed forms`
-  return `${path}: must ${[...new Set(wishes)].slice(0, 5).join(', or ')}`
+  if (forms.length === 0) return `${path}: must fit exactly one of the allowed forms`
+  return `${path}: must ${[...new Set(forms)].slice(0, 5).join(', or ')}`
 }

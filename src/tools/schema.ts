@@ -1,9 +1,14 @@
 import { ConfigurationError, MissingPackageError, messageOf } from '../errors.ts'
 import { isJsonObject, type JsonSchema } from '../json.ts'
+import { Scrubber } from '../scrubber.ts'
 import { isPlainObject } from '../secret.ts'
 import { limited, pathText } from './issue-text.ts'
-import { type KnownKeys, knownKeys, type Validation } from './json-schema.ts'
+import { type KnownKeys, knownKeys } from './schema-keys.ts'
 import type { Schema, SchemaIssue, SchemaResult, StandardSchema } from './tool.ts'
+
+export type Validation =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly issues: readonly string[] }
 
 /**
  * The JSON Schema a model is shown for `schema`, frozen and without `$schema`. A promise only where a package has to be
@@ -28,7 +33,7 @@ export function validate(schema: Schema, value: unknown): Validation | Promise<V
 
 /** The names that an object of this schema lists at its top. */
 export function visibleKeys(schema: JsonSchema): string[] {
-  return [...knownKeys(schema).names]
+  return [...knownKeys(schema, schema).names]
 }
 
 /** A schema with all that is derived from it, each derived once, when it is first asked for. */
@@ -44,20 +49,14 @@ export class CompiledSchema {
 
   /** As `jsonSchemaOf`. */
   jsonSchema(): JsonSchema | Promise<JsonSchema> {
+    const keep = (schema: JsonSchema | undefined) => {
+      this.#jsonSchema = schema
+    }
     if (this.#jsonSchema === undefined) {
       const schema = jsonSchemaOf(this.source)
       this.#jsonSchema = schema
       // Known at once from then on; a failure is tried again, for the package may have been installed.
-      if (schema instanceof Promise) {
-        schema.then(
-          (known) => {
-            this.#jsonSchema = known
-          },
-          () => {
-            this.#jsonSchema = undefined
-          },
-        )
-      }
+      if (schema instanceof Promise) schema.then(keep, () => keep(undefined))
     }
     return this.#jsonSchema
   }
@@ -66,23 +65,27 @@ export class CompiledSchema {
   keys(): KnownKeys | Promise<KnownKeys> {
     if (this.#keys !== undefined) return this.#keys
     const keep = (schema: JsonSchema): KnownKeys => {
-      this.#keys = knownKeys(schema)
+      this.#keys = knownKeys(schema, schema)
       return this.#keys
     }
     const schema = this.jsonSchema()
     return schema instanceof Promise ? schema.then(keep) : keep(schema)
   }
 
-  /** As `validate`. */
-  validate(value: unknown): Validation | Promise<Validation> {
+  /** As `validate`. What `scrubber` knows is in no issue. */
+  validate(value: unknown, scrubber = Scrubber.none): Validation | Promise<Validation> {
+    const told = (result: Validation): Validation =>
+      result.ok ? result : { ok: false, issues: limited(result.issues, scrubber) }
+    const failed = (thrown: unknown): Validation =>
+      told({ ok: false, issues: [`parameters: the validator failed: ${messageOf(thrown)}`] })
     try {
       this.#validate ??= isStandardSchema(this.source)
         ? standardValidator(this.source)
-        : jsonValidator(plainSchema(this.source))
+        : jsonValidator(this.jsonSchema())
       const result = this.#validate(value)
-      return result instanceof Promise ? result.catch(failedValidator) : result
+      return result instanceof Promise ? result.then(told).catch(failed) : told(result)
     } catch (thrown) {
-      return failedValidator(thrown)
+      return failed(thrown)
     }
   }
 }
@@ -182,30 +185,29 @@ function standardValidator(schema: StandardSchema): (value: unknown) => Validati
 }
 
 /** The validator of JSON Schemas is loaded when the first one is needed: most tools bring a schema that validates itself. */
-function jsonValidator(schema: JsonSchema): (value: unknown) => Promise<Validation> {
-  const compiled = import('./json-validator.ts').then(({ compileJsonSchema }) => compileJsonSchema(schema))
+function jsonValidator(schema: JsonSchema | Promise<JsonSchema>): (value: unknown) => Promise<Validation> {
+  const compiled = import('./json-validator.ts').then(async ({ compileJsonSchema }) =>
+    compileJsonSchema(await schema),
+  )
   return async (value) => (await compiled)(value)
 }
 
 function issueTexts(issues: readonly SchemaIssue[], value: unknown): string[] {
-  const texts = issues.map(({ message, path = [] }) => {
+  if (issues.length === 0) return ['parameters: not accepted']
+  return issues.map(({ message, path = [] }) => {
     const segments = path.map((segment) => (typeof segment === 'object' ? segment.key : segment))
     if (segments.length === 0) return `parameters: ${message}`
     const isMissing = valueAt(value, segments) === undefined
-    return isMissing ? `${pathText(segments)}: required (${message})` : `${pathText(segments)}: ${message}`
+    return `${pathText(segments)}: ${isMissing ? `required (${message})` : message}`
   })
-  return limited(texts.length === 0 ? ['parameters: not accepted'] : texts)
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  let found = value
-  for (const key of path) {
-    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, key)) return undefined
-    found = Reflect.get(found, key)
-  }
-  return found
-}
-
-function failedValidator(thrown: unknown): Validation {
-  return { ok: false, issues: limited([`parameters: the validator failed: ${messageOf(thrown)}`]) }
+  return path.reduce<unknown>(
+    (found, key) =>
+      typeof found === 'object' && found !== null && Object.hasOwn(found, key)
+        ? Reflect.get(found, key)
+        : undefined,
+    value,
+  )
 }

@@ -14,7 +14,9 @@ import { scenario } from './support/scenario.ts'
 import { play } from './support/stage.ts'
 
 // One play shows all of these laws: whatever the model, the tools, the hooks, the memory and the caller do.
-it('every run, however it is disturbed, keeps laws 1, 2, 3, 4, 6, 7, 10 and 12', { timeout: 120_000 }, async () => {
+it('every run, however it is disturbed, keeps laws 1, 2, 3, 4, 6, 7, 10 and 12', {
+  timeout: 120_000,
+}, async () => {
   await fc.assert(
     fc.asyncProperty(scenario, async (planned) => {
       const played = await play(planned)

@@ -13,7 +13,9 @@ it('law 8: native and JSON, streamed and not, say and do the same', { timeout },
       expect(native.result.answer).toBe(planned.final)
       for (const protocol of ['native', 'json'] as const) {
         for (const stream of [true, false]) {
-          expect(essence(await hold(planned, { protocol, stream })), `${protocol}, stream ${stream}`).toEqual(essence(native))
+          expect(essence(await hold(planned, { protocol, stream })), `${protocol}, stream ${stream}`).toEqual(
+            essence(native),
+          )
         }
       }
     }),
@@ -23,16 +25,26 @@ it('law 8: native and JSON, streamed and not, say and do the same', { timeout },
 
 it('law 9: the same replies give the same entries and events, to the byte', { timeout }, async () => {
   await fc.assert(
-    fc.asyncProperty(dialogue, fc.constantFrom('native', 'json'), fc.boolean(), async (planned, protocol, stream) => {
-      const [one, other] = [await hold(planned, { protocol, stream }), await hold(planned, { protocol, stream })]
-      expect(JSON.stringify(other.entries)).toBe(JSON.stringify(one.entries))
-      expect(JSON.stringify(other.events)).toBe(JSON.stringify(one.events))
-    }),
+    fc.asyncProperty(
+      dialogue,
+      fc.constantFrom('native', 'json'),
+      fc.boolean(),
+      async (planned, protocol, stream) => {
+        const [one, other] = [
+          await hold(planned, { protocol, stream }),
+          await hold(planned, { protocol, stream }),
+        ]
+        expect(JSON.stringify(other.entries)).toBe(JSON.stringify(one.entries))
+        expect(JSON.stringify(other.events)).toBe(JSON.stringify(one.events))
+      },
+    ),
     trials(),
   )
 })
 
-it('law 10: however a reply is cut into pieces, it says the same, and its tokens add up to it', { timeout }, async () => {
+it('law 10: however a reply is cut into pieces, it says the same, and its tokens add up to it', {
+  timeout,
+}, async () => {
   const cuts = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 1, maxLength: 12 })
   await fc.assert(
     fc.asyncProperty(
@@ -56,7 +68,15 @@ it('law 10: however a reply is cut into pieces, it says the same, and its tokens
 function essence({ events, executions, result }: Held) {
   const silent: ReadonlySet<string> = new Set(['token', 'stream_start', 'stream_end', 'retracted'])
   const { answer, steps, plan, status, usage } = result
-  return { events: events.filter(({ type }) => !silent.has(type)), executions, answer, steps, plan, status, usage }
+  return {
+    events: events.filter(({ type }) => !silent.has(type)),
+    executions,
+    answer,
+    steps,
+    plan,
+    status,
+    usage,
+  }
 }
 
 type Said = { answer: string; thought: string; plan: string }

@@ -16,8 +16,27 @@ import { MemoryStore } from '../../src/transcript/store.ts'
 import { trials, uphold } from './support/law.ts'
 import { type Encoding, encodingNames, encodings, leaks } from './support/leaks.ts'
 
-const toolEchoes = ['returns', 'returns an object', 'a key', 'throws', 'error', 'metadata', 'progress', 'cause', 'fatal'] as const
-const modelEchoes = ['answer', 'thought', 'parameters', 'unknown parameter', 'tool name', 'id', 'plan', 'reasoning'] as const
+const toolEchoes = [
+  'returns',
+  'returns an object',
+  'a key',
+  'throws',
+  'error',
+  'metadata',
+  'progress',
+  'cause',
+  'fatal',
+] as const
+const modelEchoes = [
+  'answer',
+  'thought',
+  'parameters',
+  'unknown parameter',
+  'tool name',
+  'id',
+  'plan',
+  'reasoning',
+] as const
 const failures = ['none', 'message', 'properties', 'after text', 'LLMError'] as const
 
 interface Canary {
@@ -37,10 +56,16 @@ interface Canary {
 const value = fc
   .tuple(
     fc.constantFrom('', ' ', '\n'),
-    fc.array(fc.oneof(fc.string({ minLength: 1, maxLength: 6 }), fc.constantFrom('"', '\\', '%41', '\n', 'é', '👍🏽', '/+=', '<&>', '\u0000', '日本')), {
-      minLength: 1,
-      maxLength: 5,
-    }),
+    fc.array(
+      fc.oneof(
+        fc.string({ minLength: 1, maxLength: 6 }),
+        fc.constantFrom('"', '\\', '%41', '\n', 'é', '👍🏽', '/+=', '<&>', '\u0000', '日本'),
+      ),
+      {
+        minLength: 1,
+        maxLength: 5,
+      },
+    ),
     fc.constantFrom('', '\n'),
   )
   .map(([before, parts, after]) => `${before}zQ7${parts.join('')}Kx9w${after}`)
@@ -58,12 +83,16 @@ const canary: fc.Arbitrary<Canary> = fc.record({
   isSaid: fc.boolean(),
 })
 
-it('law 5: what is hidden is seen by its tool and by nobody else, in no spelling', { timeout: 60_000 }, async () => {
+it('law 5: what is hidden is seen by its tool and by nobody else, in no spelling', {
+  timeout: 60_000,
+}, async () => {
   await fc.assert(
     fc.asyncProperty(canary, async (planned) => {
       const { received, visible } = await sing(planned)
       uphold(
-        received.length > 0 && received.every((text) => text === planned.value) ? undefined : `the tool got ${received}`,
+        received.length > 0 && received.every((text) => text === planned.value)
+          ? undefined
+          : `the tool got ${received}`,
         ...Object.entries(visible).flatMap(([where, subject]) =>
           leaks(planned.value, subject).map((leak) => `${where} shows ${leak}`),
         ),
@@ -88,8 +117,18 @@ it('would notice: what is not hidden is seen, in each spelling', async () => {
       isSaid: false,
       isOpen: true,
     })
-    const seen = Object.keys(visible).filter((where) => leaks('zQ7"é%41Kx9w', Reflect.get(visible, where)).length > 0)
-    expect(seen, encoding).toEqual(['requests', 'events', 'entries', 'result', 'log', 'inspection', 'history'])
+    const seen = Object.keys(visible).filter(
+      (where) => leaks('zQ7"é%41Kx9w', Reflect.get(visible, where)).length > 0,
+    )
+    expect(seen, encoding).toEqual([
+      'requests',
+      'events',
+      'entries',
+      'result',
+      'log',
+      'inspection',
+      'history',
+    ])
   }
 })
 
@@ -188,11 +227,20 @@ function script({ model, failure, protocol }: Canary, told: string): Made[] {
     protocol === 'native'
       ? { toolCalls: [{ toolName, parameters, id }] }
       : { text: JSON.stringify({ tool_calls: [{ id, tool_name: toolName, parameters }] }) }
-  const plan = protocol === 'native' ? { toolCalls: [{ toolName: 'plan', parameters: { plan: told } }] } : { text: JSON.stringify({ plan: told }) }
-  const answer = (text: string) => (protocol === 'native' ? { text } : { text: JSON.stringify({ final_answer: text }) })
+  const plan =
+    protocol === 'native'
+      ? { toolCalls: [{ toolName: 'plan', parameters: { plan: told } }] }
+      : { text: JSON.stringify({ plan: told }) }
+  const answer = (text: string) =>
+    protocol === 'native' ? { text } : { text: JSON.stringify({ final_answer: text }) }
   const said: Record<Canary['model'], Made> = {
     answer: answer(told),
-    thought: protocol === 'native' ? { ...call(), text: told } : { text: JSON.stringify({ tool_thought: told, tool_calls: [{ tool_name: 'echo', parameters: {} }] }) },
+    thought:
+      protocol === 'native'
+        ? { ...call(), text: told }
+        : {
+            text: JSON.stringify({ tool_thought: told, tool_calls: [{ tool_name: 'echo', parameters: {} }] }),
+          },
     parameters: call({ note: told }),
     'unknown parameter': call({ [told]: told, key: told }),
     'tool name': call({}, told),
@@ -208,9 +256,14 @@ function failed(failure: Canary['failure'], told: string): Made[] {
     case 'none':
       return []
     case 'message':
-      return [{ fails: 'overloaded', message: told }, { fails: 'auth', message: told }]
+      return [
+        { fails: 'overloaded', message: told },
+        { fails: 'auth', message: told },
+      ]
     case 'properties':
-      return [Object.assign(new Error(told, { cause: new Error(told) }), { headers: { authorization: told } })]
+      return [
+        Object.assign(new Error(told, { cause: new Error(told) }), { headers: { authorization: told } }),
+      ]
     case 'after text':
       return [{ fails: 'network', message: told, after: [told] }]
     case 'LLMError':

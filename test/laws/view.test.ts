@@ -52,7 +52,9 @@ it('law 2: a view is pure, keeps the order, is its own view, and fits or says th
       uphold(
         JSON.stringify(history) === before ? undefined : 'the history was changed',
         outOfOrder(seen.messages, history),
-        JSON.stringify(again.messages) === JSON.stringify(seen.messages) ? undefined : 'the view of the view differs',
+        JSON.stringify(again.messages) === JSON.stringify(seen.messages)
+          ? undefined
+          : 'the view of the view differs',
         overBudget(seen, input),
         ...protocols.map((protocol) => requestFault(protocol.encode({ ...frame, messages: seen.messages }))),
       )

@@ -121,8 +121,8 @@ describe('a memory of turns', () => {
       const [first] = await memory.manageHistory(history.slice(0, length), context)
       summaries.add(first?.role === 'system' ? first.content : undefined)
     }
-    expect(asked).toEqual([6, 12, 18])
-    expect([...summaries]).toEqual([undefined, '6 before', '12 before', '18 before'])
+    expect(asked).toEqual([6, 10, 14, 18])
+    expect([...summaries]).toEqual([undefined, '6 before', '10 before', '14 before', '18 before'])
   })
 
   test('leaves no summary where there is nothing to say', async () => {

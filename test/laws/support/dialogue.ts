@@ -27,7 +27,13 @@ const filled = fc
   .oneof(
     fc.string({ minLength: 1, maxLength: 25 }),
     fc.string({ unit: 'grapheme', minLength: 1, maxLength: 15 }),
-    fc.constantFrom('a "quoted" \\ word', '{"final_answer": "no"}', '```json\n{}\n```', '👩‍👩‍👧‍👦 family', 'two\n\nlines'),
+    fc.constantFrom(
+      'a "quoted" \\ word',
+      '{"final_answer": "no"}',
+      '```json\n{}\n```',
+      '👩‍👩‍👧‍👦 family',
+      'two\n\nlines',
+    ),
   )
   .filter((text) => text.trim() !== '')
 
@@ -49,7 +55,10 @@ const turn: fc.Arbitrary<DialogueTurn> = fc
   .filter(({ plan, calls }) => calls.length > 0 || plan !== undefined)
   .map((made) => (made.calls.length > 0 ? made : { ...made, thought: '' }))
 
-export const dialogue: fc.Arbitrary<Dialogue> = fc.record({ turns: fc.array(turn, { maxLength: 4 }), final: filled })
+export const dialogue: fc.Arbitrary<Dialogue> = fc.record({
+  turns: fc.array(turn, { maxLength: 4 }),
+  final: filled,
+})
 
 export interface Delivery {
   readonly protocol: 'native' | 'json'
@@ -76,7 +85,10 @@ export async function hold({ turns, final }: Dialogue, delivery: Delivery): Prom
     ...(each.failsBefore ? [{ fails: 'overloaded' as const }] : []),
     spoken(each, index, protocol, cuts),
   ])
-  const client = new ScriptedClient([...script, said(final, protocol, cuts)], { chunkSize, runtime: clock.runtime })
+  const client = new ScriptedClient([...script, said(final, protocol, cuts)], {
+    chunkSize,
+    runtime: clock.runtime,
+  })
   const make = (name: string, execute: (input: JsonObject, tell: (progress: string) => void) => unknown) =>
     tool({
       name,
@@ -110,7 +122,12 @@ export async function hold({ turns, final }: Dialogue, delivery: Delivery): Prom
   return { events, entries, result: await run.result, executions }
 }
 
-function spoken({ plan, thought, calls }: DialogueTurn, index: number, protocol: string, cuts: readonly number[]): Made {
+function spoken(
+  { plan, thought, calls }: DialogueTurn,
+  index: number,
+  protocol: string,
+  cuts: readonly number[],
+): Made {
   const named = calls.map((call, at) => ({ ...call, id: `${index}-${at}` }))
   if (protocol === 'native') {
     const planned = plan === undefined ? [] : [{ toolName: 'plan', parameters: { plan }, id: `p${index}` }]
@@ -121,7 +138,11 @@ function spoken({ plan, thought, calls }: DialogueTurn, index: number, protocol:
     ...(plan !== undefined && { plan }),
     ...(thought !== '' && { tool_thought: thought }),
     ...(named.length > 0 && {
-      tool_calls: named.map(({ id, toolName, n, text }) => ({ id, tool_name: toolName, parameters: { n, text } })),
+      tool_calls: named.map(({ id, toolName, n, text }) => ({
+        id,
+        tool_name: toolName,
+        parameters: { n, text },
+      })),
     }),
   }
   return cut(`\`\`\`json\n${JSON.stringify(envelope)}\n\`\`\``, cuts)

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import type fc from 'fast-check'
 
 const { LAW_RUNS, LAW_SEED, LAW_PATH } = process.env
 
@@ -12,7 +12,9 @@ export function trials<T>(usual = 1_000): fc.Parameters<T> {
     ...(LAW_SEED !== undefined && { seed: Number(LAW_SEED) }),
     ...(LAW_PATH !== undefined && { path: LAW_PATH }),
     // Of one case, in real milliseconds: a run that never ends breaks laws, too.
-    timeout: 10_000,
+    timeout: 5_000,
+    interruptAfterTimeLimit: 50_000,
+    markInterruptAsFailure: true,
   }
 }
 

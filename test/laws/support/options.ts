@@ -9,7 +9,17 @@ import type { ToolStage } from './tools.ts'
 
 /** The options of an agent as planned; what is hostile in them is not once the stage is calm. */
 export function agentOptions(plan: OptionPlan, stage: ToolStage): Omit<AgentOptions<unknown>, 'client'> {
-  const { maxToolRounds, contextWindow, maxOutputTokens, memory, output, hooks, retry, instructions, ...plain } = plan
+  const {
+    maxToolRounds,
+    contextWindow,
+    maxOutputTokens,
+    memory,
+    output,
+    hooks,
+    retry,
+    instructions,
+    ...plain
+  } = plan
   const { protocol, planning, maxIterations, timeoutMs, graceMs, onLimit, toolConcurrency } = plain
   const managed = memoryOf(memory, stage)
   return {

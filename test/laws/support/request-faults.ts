@@ -17,12 +17,14 @@ function structureFault({ system, messages, tools = [], toolChoice }: LLMRequest
   let open: string[] = []
   for (const [at, message] of messages.entries()) {
     if (message.role === 'tool') {
-      if (open.shift() !== message.callId) return `message ${at} answers ${message.callId}, which is not the next open call`
+      if (open.shift() !== message.callId)
+        return `message ${at} answers ${message.callId}, which is not the next open call`
       continue
     }
     if (open.length > 0) return `message ${at} comes before the calls ${open} are answered`
     if (message.role !== 'assistant') {
-      if (typeof message.content === 'string' && message.content.trim() === '') return `message ${at} is empty`
+      if (typeof message.content === 'string' && message.content.trim() === '')
+        return `message ${at} is empty`
       continue
     }
     open = (message.toolCalls ?? []).map(({ id }) => id)

@@ -15,7 +15,9 @@ const all = ({ runs, followUp }: Play): readonly PlayedRun[] => [...runs, follow
 export function invalidRequests(played: Play): string[] {
   const faults = played.requests.flatMap(({ request, stepId }) => {
     const fault = requestFault(request)
-    return fault === undefined ? [] : [`law 1: the request of ${stepId}: ${fault}\n${JSON.stringify(request.messages)}`]
+    return fault === undefined
+      ? []
+      : [`law 1: the request of ${stepId}: ${fault}\n${JSON.stringify(request.messages)}`]
   })
   for (const { result } of all(played)) {
     const issues = validateHistory(result.history)
@@ -53,10 +55,14 @@ export function brokenLimits(played: Play): string[] {
   const most = maxIterations + (onLimit === 'land' ? 1 : 0)
   const longest = (timeoutMs + graceMs) * (played.runs.length > 1 ? 2 : 1)
   return all(played).flatMap(({ result: { runId, timing } }) => {
-    const steps = new Set(played.requests.filter(({ stepId }) => stepId.startsWith(`${runId}/`)).map((s) => s.stepId))
+    const steps = new Set(
+      played.requests.filter(({ stepId }) => stepId.startsWith(`${runId}/`)).map((s) => s.stepId),
+    )
     return [
       ...(steps.size > most ? [`law 3: ${steps.size} model calls, and ${most} are allowed`] : []),
-      ...(timing.totalMs > longest ? [`law 3: it took ${timing.totalMs} ms, and ${longest} are allowed`] : []),
+      ...(timing.totalMs > longest
+        ? [`law 3: it took ${timing.totalMs} ms, and ${longest} are allowed`]
+        : []),
     ]
   })
 }
@@ -89,7 +95,9 @@ function ofAnotherMind(result: RunResult<unknown>, end: AgentEvent | undefined):
     ...(partial !== undefined && { partial }),
     ...(error && { error: error.toJSON() }),
   }
-  return isDeepStrictEqual(said, { ...end }) ? undefined : `run_end says ${JSON.stringify(end)}, and the result ${JSON.stringify(said)}`
+  return isDeepStrictEqual(said, { ...end })
+    ? undefined
+    : `run_end says ${JSON.stringify(end)}, and the result ${JSON.stringify(said)}`
 }
 
 /** Law 10: what was shown of a reply is what it turned out to be. */
@@ -113,7 +121,9 @@ export function misleadingTokens(played: Play): string[] {
     return [...meant].flatMap(([key, text]) => {
       const [, stepId = ''] = key.split(' of ')
       if (!streamed.has(stepId) || (shown.get(key) ?? '') === text) return []
-      return [`law 10: the ${key} is ${JSON.stringify(text)}, and shown was ${JSON.stringify(shown.get(key))}`]
+      return [
+        `law 10: the ${key} is ${JSON.stringify(text)}, and shown was ${JSON.stringify(shown.get(key))}`,
+      ]
     })
   })
 }
@@ -128,7 +138,9 @@ export function lostConversations(played: Play): string[] {
   return [
     ...(isDeepStrictEqual(followUp.result.answer, answer)
       ? []
-      : [`law 6: the conversation does not go on: ${followUp.result.status} ${followUp.result.error?.stack}`]),
+      : [
+          `law 6: the conversation does not go on: ${followUp.result.status} ${followUp.result.error?.stack}`,
+        ]),
     ...(isDeepStrictEqual(laterEntries.slice(0, entries.length), entries) ? [] : ['law 6: entries changed']),
     ...(unended.length > 0 ? ['law 6: a run was begun and never ended'] : []),
     ...(new Set(once).size < once.length ? [`law 6: a tool ran twice for a call: ${once}`] : []),
@@ -156,4 +168,5 @@ function notJson(value: unknown): string | undefined {
   return isDeepStrictEqual(copy, value) ? undefined : `no JSON: ${JSON.stringify(value)}`
 }
 
-const fault = (law: string, found: string | undefined): string[] => (found === undefined ? [] : [`${law}: ${found}`])
+const fault = (law: string, found: string | undefined): string[] =>
+  found === undefined ? [] : [`${law}: ${found}`]

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import type { RunLimit } from '../../../src/events.ts'
 import { sometimes, type ToolPlan, toolPlan } from './tools.ts'
-import { anyText, toolNames, type TurnPlan, turnPlan } from './turns.ts'
+import { anyText, type TurnPlan, toolNames, turnPlan } from './turns.ts'
 
 /** A run and all that befalls it: data, so that a failing case can be read, shrunk and tried again. */
 export interface Scenario {
@@ -99,7 +99,13 @@ export const interference: fc.Arbitrary<Interference> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
-      by: fc.constantFrom('abort' as const, 'signal' as const, 'break' as const, 'throw' as const, 'close' as const),
+      by: fc.constantFrom(
+        'abort' as const,
+        'signal' as const,
+        'break' as const,
+        'throw' as const,
+        'close' as const,
+      ),
       at: fc.integer({ min: 0, max: 25 }),
     }),
   },

@@ -123,7 +123,10 @@ class Stage implements ToolStage {
     const stream = this.#agent.runStream(input, options)
     this.#streams.push(stream)
     const interference: Interference = isCalm ? { by: 'nobody' } : this.#scenario.interference
-    const read = isCalm || this.#scenario.reader !== 'reads the result' ? await this.#read(stream, interference) : undefined
+    const read =
+      isCalm || this.#scenario.reader !== 'reads the result'
+        ? await this.#read(stream, interference)
+        : undefined
     const result = await stream.result
     const heard = this.#heard.get(result.runId) ?? []
     return { heard: heard.slice(), ...(read && { read }), result }
@@ -155,7 +158,8 @@ class Stage implements ToolStage {
     if (this.isCalm || !('at' in interference) || this.#events !== interference.at + 1) return
     if (interference.by === 'signal') this.#caller.abort(new Error('the caller stopped it'))
     if (interference.by === 'close') this.#closed = this.#agent.close()
-    if (interference.by === 'abort' && this.#scenario.reader === 'reads the result') this.#streams[0]?.abort('enough')
+    if (interference.by === 'abort' && this.#scenario.reader === 'reads the result')
+      this.#streams[0]?.abort('enough')
   }
 
   #newAgent(store: MemoryStore | undefined): Agent<unknown> {
@@ -193,7 +197,10 @@ class Stage implements ToolStage {
 
   #sent(): Sent[] {
     const options: readonly (CallOptions | undefined)[] = this.#client.callOptions
-    return this.#client.requests.map((request, index) => ({ request, stepId: options[index]?.idempotencyKey ?? '' }))
+    return this.#client.requests.map((request, index) => ({
+      request,
+      stepId: options[index]?.idempotencyKey ?? '',
+    }))
   }
 
   /** Waits until nothing more can happen, and notices what happens after all was over. */
@@ -215,7 +222,8 @@ class Stage implements ToolStage {
     const sleepers = this.#clock.pending - this.asleep
     if (sleepers !== 0) this.#faults.push(`law 12: ${sleepers} sleepers are left ${when}`)
     const listeners = getEventListeners(this.#caller.signal, 'abort').length
-    if (listeners !== 0) this.#faults.push(`law 12: ${listeners} listeners are left on the caller's signal ${when}`)
+    if (listeners !== 0)
+      this.#faults.push(`law 12: ${listeners} listeners are left on the caller's signal ${when}`)
   }
 }
 
@@ -226,4 +234,5 @@ function watchRejections(): { faults: string[]; stop: () => void } {
   return { faults, stop: () => process.off('unhandledRejection', hear) }
 }
 
-const describe = (reason: unknown): string => (reason instanceof Error ? (reason.stack ?? reason.message) : String(reason))
+const describe = (reason: unknown): string =>
+  reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)

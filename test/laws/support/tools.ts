@@ -144,7 +144,9 @@ function behave({ behaviour, ms }: ToolPlan, input: object, context: ToolContext
     case 'fatal':
       throw new FatalToolError('the tool is beyond repair')
     case 'hangs':
-      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
+      return new Promise((_, reject) =>
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
+      )
     case 'is deaf':
       return new Promise(() => {})
     case 'slow':

@@ -8,8 +8,18 @@ import type { Made, Reply, ScriptedCall } from '../../../src/testing/script.ts'
 /** What the model does when it is asked: data, so that a failing case can be read and shrunk. */
 export type TurnPlan =
   | { readonly does: 'says'; readonly text: string; readonly rest: Rest }
-  | { readonly does: 'calls'; readonly thought: string; readonly calls: readonly CallPlan[]; readonly rest: Rest }
-  | { readonly does: 'plans'; readonly plan: string; readonly calls: readonly CallPlan[]; readonly rest: Rest }
+  | {
+      readonly does: 'calls'
+      readonly thought: string
+      readonly calls: readonly CallPlan[]
+      readonly rest: Rest
+    }
+  | {
+      readonly does: 'plans'
+      readonly plan: string
+      readonly calls: readonly CallPlan[]
+      readonly rest: Rest
+    }
   | { readonly does: 'writes'; readonly raw: string; readonly rest: Rest }
   | {
       readonly does: 'stops'
@@ -47,7 +57,15 @@ export const anyText = fc.oneof(
   { weight: 2, arbitrary: fc.string({ unit: 'grapheme', maxLength: 20 }) },
   {
     weight: 1,
-    arbitrary: fc.constantFrom('', ' ', '\n', '{"n":1}', '```json\n{"n":2}\n```', '\ud83d', 'x'.repeat(2_000)),
+    arbitrary: fc.constantFrom(
+      '',
+      ' ',
+      '\n',
+      '{"n":1}',
+      '```json\n{"n":2}\n```',
+      '\ud83d',
+      'x'.repeat(2_000),
+    ),
   },
 )
 
@@ -93,23 +111,42 @@ const rest: fc.Arbitrary<Rest> = fc.record({
 const parameters = fc.oneof(
   { weight: 5, arbitrary: fc.nat(3).map((n): JsonObject => ({ n })) },
   { weight: 1, arbitrary: fc.constantFrom<JsonObject>({}, { n: 'one' }, { n: 1, more: [null] }) },
-  { weight: 1, arbitrary: fc.constant(JSON.parse('{"n":1,"__proto__":{"n":2},"constructor":3}') as JsonObject) },
+  {
+    weight: 1,
+    arbitrary: fc.constant(JSON.parse('{"n":1,"__proto__":{"n":2},"constructor":3}') as JsonObject),
+  },
   // What a careless client gives: not what its type says.
-  { weight: 1, arbitrary: fc.constantFrom<unknown>(null, 'n', [1], 7, undefined).map((wrong) => wrong as JsonObject) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom<unknown>(null, 'n', [1], 7, undefined).map((wrong) => wrong as JsonObject),
+  },
 )
 
 export const callPlan: fc.Arbitrary<CallPlan> = fc.record({
   toolName: fc.oneof(
     { weight: 8, arbitrary: fc.constantFrom(...toolNames) },
     { weight: 1, arbitrary: fc.constantFrom<unknown>(7, null, undefined).map((wrong) => wrong as string) },
-    { weight: 1, arbitrary: fc.constantFrom('unknown', '__proto__', 'constructor', 'has blanks', 'x'.repeat(90), '') },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom('unknown', '__proto__', 'constructor', 'has blanks', 'x'.repeat(90), ''),
+    },
   ),
   parameters,
   id: fc.oneof(
     { weight: 4, arbitrary: fc.constant(undefined) },
     {
       weight: 2,
-      arbitrary: fc.constantFrom('a', 'b', 'call_1', 'call_2', '', '__proto__', 'ü é', 'plan_1', 'y'.repeat(80)),
+      arbitrary: fc.constantFrom(
+        'a',
+        'b',
+        'call_1',
+        'call_2',
+        '',
+        '__proto__',
+        'ü é',
+        'plan_1',
+        'y'.repeat(80),
+      ),
     },
     { weight: 1, arbitrary: fc.constantFrom<unknown>(7, null, {}).map((wrong) => wrong as string) },
   ),
@@ -138,13 +175,23 @@ export const turnPlan: fc.Arbitrary<TurnPlan> = fc.oneof(
     weight: 8,
     arbitrary: fc.record({ does: fc.constant('calls' as const), thought: anyText, calls: calls(1), rest }),
   },
-  { weight: 2, arbitrary: fc.record({ does: fc.constant('plans' as const), plan: anyText, calls: calls(0), rest }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ does: fc.constant('plans' as const), plan: anyText, calls: calls(0), rest }),
+  },
   { weight: 2, arbitrary: fc.record({ does: fc.constant('writes' as const), raw: brokenText, rest }) },
   {
     weight: 1,
     arbitrary: fc.record({
       does: fc.constant('stops' as const),
-      reason: fc.constantFrom<StopReason>('length', 'refusal', 'content_filter', 'error', 'unknown', 'tool_calls'),
+      reason: fc.constantFrom<StopReason>(
+        'length',
+        'refusal',
+        'content_filter',
+        'error',
+        'unknown',
+        'tool_calls',
+      ),
       text: anyText,
       calls: calls(0),
       rest,
@@ -169,7 +216,9 @@ export const turnPlan: fc.Arbitrary<TurnPlan> = fc.oneof(
 export function rendered(turn: TurnPlan, protocol: 'native' | 'json'): Made {
   switch (turn.does) {
     case 'says':
-      return protocol === 'native' ? reply(turn.text, turn.rest) : envelope({ final_answer: turn.text }, turn.rest)
+      return protocol === 'native'
+        ? reply(turn.text, turn.rest)
+        : envelope({ final_answer: turn.text }, turn.rest)
     case 'writes':
       return reply(turn.raw, turn.rest)
     case 'calls':
