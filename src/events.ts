@@ -145,6 +145,7 @@ export interface AgentDiagnosticEvent extends RunEvent {
 export type DiagnosticCode =
   | 'hidden_parameter_rejected'
   | 'unknown_parameter_dropped'
+  | 'parameter_dropped'
   | 'history_repaired'
   | 'context_overflow'
   | 'memory_failed'
@@ -166,7 +167,7 @@ export interface AgentRunEnd extends RunEvent {
   readonly error?: SerializedError
 }
 
-/** `limit`, `suspended` and `aborted` runs can be gone on with; `refused` is the model's own decision. */
+/** `refused` is the model's own decision. `suspended` is reserved: no run ends so in this version. */
 export type RunStatus = 'done' | 'limit' | 'suspended' | 'aborted' | 'refused' | 'failed'
 
 export type RunLimit = 'iterations' | 'tool_rounds' | 'time' | 'budget' | 'progress'

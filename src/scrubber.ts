@@ -35,17 +35,23 @@ export class Scrubber {
    * nothing to replace. Class instances, Maps and functions are passed on unread; cycles and any depth are fine.
    */
   value<T>(value: T): T {
-    if (this.isEmpty || !this.#finds(value)) return value
+    if (this.isEmpty) return value
     const copies = new Map<object, object>()
     const pending: object[] = []
+    let isChanged = false
 
-    const copyOf = (value: unknown): unknown => {
-      if (!isContainer(value)) return this.#scalar(value)
-      const known = copies.get(value)
+    const scrubbed = <Part>(part: Part, change: (part: Part) => Part): Part => {
+      const result = change(part)
+      if (!Object.is(result, part)) isChanged = true
+      return result
+    }
+    const copyOf = (part: unknown): unknown => {
+      if (!isContainer(part)) return scrubbed(part, (scalar) => this.#scalar(scalar))
+      const known = copies.get(part)
       if (known !== undefined) return known
-      const copy: object = Array.isArray(value) ? [] : Object.create(Object.getPrototypeOf(value))
-      copies.set(value, copy)
-      pending.push(value)
+      const copy: object = Array.isArray(part) ? [] : Object.create(Object.getPrototypeOf(part))
+      copies.set(part, copy)
+      pending.push(part)
       return copy
     }
 
@@ -53,8 +59,9 @@ export class Scrubber {
     for (let source = pending.pop(); source !== undefined; source = pending.pop()) {
       const copy = copies.get(source) ?? {}
       for (const key of Object.keys(source)) {
+        const name = Array.isArray(source) ? key : scrubbed(key, (text) => this.text(text))
         // Defined, not assigned: a key `__proto__` stays a key.
-        Object.defineProperty(copy, Array.isArray(source) ? key : this.text(key), {
+        Object.defineProperty(copy, name, {
           value: copyOf(Reflect.get(source, key)),
           enumerable: true,
           configurable: true,
@@ -62,7 +69,7 @@ export class Scrubber {
         })
       }
     }
-    return root as T // The same shape: only what would show a secret is another text.
+    return isChanged ? (root as T) : value // The same shape: only what would show a secret is another text.
   }
 
   /** A scrubber of text that arrives in pieces: the same output, put together, however the text was cut. */
@@ -81,25 +88,6 @@ export class Scrubber {
     // Only a long number, and only as a whole: a PIN is not worth a broken count or timestamp.
     const isLong = value >= 1e7 || value <= -1e7
     return isLong && this.#nameOf.has(String(value)) ? this.text(String(value)) : value
-  }
-
-  #finds(value: unknown): boolean {
-    const seen = new Set<object>()
-    const pending: unknown[] = [value]
-    while (pending.length > 0) {
-      const next = pending.pop()
-      if (!isContainer(next)) {
-        if (!Object.is(this.#scalar(next), next)) return true
-        continue
-      }
-      if (seen.has(next)) continue
-      seen.add(next)
-      for (const key of Object.keys(next)) {
-        if (!Array.isArray(next) && this.text(key) !== key) return true
-        pending.push(Reflect.get(next, key))
-      }
-    }
-    return false
   }
 }
 
@@ -343,8 +331,12 @@ function patternsOf(nameOf: ReadonlyMap<string, string>): Map<string, string> {
 /** Every way we know in which a text turns up in other text. */
 function spellings(value: string): Set<string> {
   const bytes = new TextEncoder().encode(value)
+  // A key of several lines may have its line ends as in a file of Windows, or as environment variables have them: `\\n`.
+  const lines = value.replace(/\r\n|\\r\\n|\\n/g, '\n')
+  const texts = [value, lines, lines.replaceAll('\n', '\r\n')]
   return new Set([
-    ...jsonSpellings(value),
+    ...texts,
+    ...texts.flatMap(jsonSpellings),
     ...urlSpellings(bytes),
     ...base64Spellings(bytes),
     ...hexSpellings(bytes),

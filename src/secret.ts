@@ -76,16 +76,18 @@ export function openConfig(config: unknown): OpenedConfig {
 
 /**
  * Every text in a hidden config that must not leave: each `secret()`, under its own name or else its key path
- * (`db.password`), and each other string of 8 to 16 384 characters, blanks around it not counted. Walks plain objects,
- * arrays, Maps and Sets, 64 levels deep; cycles, and getters and function secrets that throw, are passed over.
+ * (`db.password`), and each other string of 8 to 16 384 characters, blanks around it not counted. Walks the config
+ * itself, whatever its class, and in it plain objects, arrays, Maps and Sets, 64 levels deep; cycles, and getters and
+ * function secrets that throw, are passed over.
  */
 export function collectSecrets(config: unknown): SecretEntry[] {
   return collected(config, readOnce())
 }
 
 /**
- * A copy of the same shape with the value in the place of each Secret (`undefined` if it has none). Plain objects and
- * arrays are copied, 64 levels deep; class instances, Maps, functions, dates and buffers pass by reference, untouched.
+ * A copy of the same shape with the value in the place of each Secret (`undefined` if it has none). The config itself,
+ * and in it plain objects and arrays, are copied, 64 levels deep; class instances, Maps, functions, dates and buffers
+ * pass by reference, untouched.
  * @throws whatever a getter or a function secret throws.
  */
 export function revealSecrets(config: unknown): unknown {
@@ -198,7 +200,7 @@ function collected(config: unknown, read: ReadSecret): SecretEntry[] {
       return
     }
     seen.add(value)
-    for (const [key, member] of members(value)) {
+    for (const [key, member] of members(value, depth)) {
       attempt(() => add(member(), path === '' ? key : `${path}.${key}`, depth + 1))
     }
   }
@@ -208,7 +210,7 @@ function collected(config: unknown, read: ReadSecret): SecretEntry[] {
 }
 
 /** The keys of a container and how to read what is there; nothing for what is not walked. */
-function* members(container: object): Generator<[key: string, member: () => unknown]> {
+function* members(container: object, depth: number): Generator<[key: string, member: () => unknown]> {
   if (isMap(container)) {
     let index = 0
     for (const [key, value] of container) {
@@ -222,7 +224,7 @@ function* members(container: object): Generator<[key: string, member: () => unkn
     for (const value of container) yield [String(index++), () => value]
     return
   }
-  if (!Array.isArray(container) && !isPlainObject(container)) return
+  if (depth > 0 && !Array.isArray(container) && !isPlainObject(container)) return
   for (const key of enumerableKeys(container)) yield [keyName(key), () => Reflect.get(container, key)]
 }
 
@@ -240,7 +242,7 @@ function revealed(config: unknown, read: ReadSecret): unknown {
       for (const item of value) items.push(copy(item, depth + 1))
       return items
     }
-    if (!isPlainObject(value)) return value
+    if (depth > 0 && !isPlainObject(value)) return value
     const fields: object = Object.getPrototypeOf(value) === null ? Object.create(null) : {}
     copies.set(value, fields)
     for (const key of enumerableKeys(value)) {

@@ -356,6 +356,23 @@ describe('Scrubber.value', () => {
   })
 })
 
+describe('a key of several lines', () => {
+  const lines = [
+    '-----BEGIN PRIVATE KEY-----',
+    'MIIEvQIBADANBgkqhkiG9w0',
+    'BAQEFAASCBKcwggSjAgEAA+/',
+    '-----END-----',
+  ]
+  const forms = { unix: lines.join('\n'), windows: lines.join('\r\n'), variable: lines.join('\\n') }
+
+  it.each(Object.entries(forms))('as in %s is found with any line ends', (_, value) => {
+    const scrubber = new Scrubber([{ name: 'pem', value }])
+    for (const text of [...Object.values(forms), JSON.stringify(forms.windows), encodeURIComponent(value)]) {
+      expect(scrubber.text(`<${text}>`)).toMatch(/^<"?\[secret:pem\]"?>$/)
+    }
+  })
+})
+
 describe('the cost of scrubbing', () => {
   it('grows linearly with the text, whether whole, in tokens or full of secrets', () => {
     const scrubber = new Scrubber(entries({ a: 'aaaaaaaaaaaaaaaaab', b: 'aaaaa', c: canary }))

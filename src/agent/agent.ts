@@ -324,10 +324,10 @@ export class Agent<Answer = string> implements AsyncDisposable {
           client: this.#client,
           protocol: options.protocol ?? 'auto',
           output: this.#output,
-          hasJsonSchemas: [this.#output?.source, ...this.#registry.list().map(({ parameters }) => parameters)].some(
-            (schema) => schema !== undefined && !isStandardSchema(schema),
-          ),
-          store: options.store,
+          hasJsonSchemas: [
+            this.#output?.source,
+            ...this.#registry.list().map(({ parameters }) => parameters),
+          ].some((schema) => schema !== undefined && !isStandardSchema(schema)),
         }),
       onRequest: (request) => {
         this.#lastRequest = request
@@ -385,6 +385,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
       delete: async () => {
         this.#conversations.delete(id)
         if (state === this.#own) this.#own = this.#newConversation()
+        await this.#options.store?.init()
         await this.#options.store?.delete(id)
       },
     }

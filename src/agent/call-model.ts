@@ -106,6 +106,7 @@ async function call(run: Run, request: LLMRequest, display: ReplyDisplay): Promi
     signal: run.signal,
     idempotencyKey: run.stepId,
     notify: (notice) => {
+      if (notice.type === 'warning') return run.diagnose('parameter_dropped', notice.message)
       const error = { ...notice.error, message: run.secrets.scrubber.text(notice.error.message) }
       run.emit({ ...notice, error, runId: run.runId, stepId: run.stepId })
     },

@@ -45,10 +45,14 @@ export class ConversationState {
   /** Brings in what the store has beyond what is known here. */
   async load(): Promise<void> {
     if (!this.#store) return
+    await this.#store.init()
     const entries = await this.#store.read(this.id, this.#stored)
-    // What a run wrote here and lost to another process is gone with it; messages that were added by hand since, or
-    // before the conversation was loaded, come after what is stored.
-    const own = this.#transcript.entries.slice(this.#lostUntil ?? this.#stored)
+    // What a run wrote here and lost to another process is gone with it; messages that were added by hand come after
+    // what is stored.
+    const lost = this.#lostUntil ?? 0
+    const own = this.#transcript.entries.filter(
+      ({ type }, index) => index >= this.#stored && (index >= lost || type === 'message'),
+    )
     if (this.#lostUntil !== undefined || (entries.length > 0 && own.length > 0)) {
       const known = this.#transcript.entries.slice(0, this.#stored)
       this.#transcript = new Transcript([...known, ...entries, ...own])

@@ -26,7 +26,9 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
     const refusal = refusalOf(plan, exclusive)
     if (refusal) return finish(run, plan.call, notExecuted(plan.call, refusal))
     try {
-      fatal ??= await execute(run, plan, controller.signal)
+      // Not `??= await`: a call after a fatal one is not begun, but it is answered.
+      const ended = await execute(run, plan, controller.signal)
+      fatal ??= ended
       if (fatal) controller.abort(fatal)
     } catch (error) {
       // The others stop too; what they come to is still written down.

@@ -31,7 +31,7 @@ export interface RunSettings {
   readonly graceMs: number
   readonly allowDynamicTools: boolean
   readonly hooks: readonly Hooks[]
-  /** Loads what the run will need beyond what every run needs, and makes the store ready. */
+  /** Loads what the run will need beyond what every run needs. */
   readonly prepare: () => Promise<void>
   /** Hears each request as it is sent. */
   readonly onRequest: (request: LLMRequest) => void

@@ -16,7 +16,7 @@ export interface LLMClient {
   call(request: LLMRequest, options?: CallOptions): Promise<LLMResponse>
   /**
    * The same call as it arrives: zero or more parts, then exactly one `end` that holds the whole response. Nothing is
-   * sent before the first pull; leaving the iterator cancels the request. A client without it is called, not streamed.
+   * sent before the first pull; leaving the iterator cancels the request. A client without it is called, and its text told in one piece.
    */
   stream?(request: LLMRequest, options?: CallOptions): AsyncIterable<LLMChunk>
   /** Frees what the client holds. */
@@ -83,17 +83,25 @@ export interface CallOptions {
   /** The same for every attempt of one call. */
   readonly idempotencyKey?: string
   readonly headers?: Readonly<Record<string, string>>
-  /** Hears what a middleware did on the way to the answer. Must not throw. */
+  /** Hears what happened on the way to the answer. Must not throw. */
   readonly notify?: (notice: ClientNotice) => void
 }
 
-/** What a client middleware did, told while it happens. */
-export interface ClientNotice {
+/** What a client did on the way to the answer, told while it happens. */
+export type ClientNotice = RetryNotice | WarningNotice
+
+export interface RetryNotice {
   readonly type: 'retry'
   /** The attempt that failed; the first is 1. */
   readonly attempt: number
   readonly delayMs: number
   readonly error: ErrorInfo & { readonly kind: LLMErrorKind }
+}
+
+/** A part of the request that this provider or model does not take was left out. */
+export interface WarningNotice {
+  readonly type: 'warning'
+  readonly message: string
 }
 
 export interface LLMResponse {

@@ -33,8 +33,8 @@ export function messageTokens(message: Message, countTokens: TokenCounter): numb
 
 /**
  * Counts texts, messages and tools, each message and tool once: they are immutable, so what was counted is remembered as
- * long as they live. A counter that throws, or gives anything but a number from 0 up, is replaced by the estimate for
- * that text.
+ * long as they live. A fraction counts as a whole token. A counter that throws, or gives anything but a number from 0 up,
+ * is replaced by the estimate for that text.
  */
 export class TokenCounts {
   readonly #counter: TokenCounter
@@ -50,7 +50,10 @@ export class TokenCounts {
     if (text === '') return 0
     try {
       const tokens: unknown = this.#counter(text)
-      if (typeof tokens === 'number' && tokens >= 0 && tokens < Number.POSITIVE_INFINITY) return tokens
+      if (typeof tokens === 'number' && tokens >= 0 && tokens < Number.POSITIVE_INFINITY) {
+        // Sums of whole numbers are exact, in whatever order they are added.
+        return Math.ceil(tokens)
+      }
     } catch {
       // A wrong count is better than no answer.
     }

@@ -20,8 +20,6 @@ import { type DynamicTools, isToolOutput, type Tool, type ToolContext } from './
 /** What a call is run in. */
 export interface ExecutionScope extends InputScope {
   readonly runtime: Runtime
-  /** Stops the call. Nothing is left listening on it afterwards. */
-  readonly signal: AbortSignal
   readonly idempotencyKey: string
   /** Code points of output that the model is shown, where the tool does not say. */
   readonly maxOutput: number

@@ -2,9 +2,9 @@ import { ConfigurationError, ToolInputError } from '../errors.ts'
 import type { DiagnosticCode } from '../events.ts'
 import type { JsonObject } from '../json.ts'
 import { Scrubber } from '../scrubber.ts'
-import { isPlainObject, type SecretEntry } from '../secret.ts'
+import { collectSecrets, isPlainObject, type SecretEntry } from '../secret.ts'
 import type { ToolSchemas } from './define.ts'
-import { withoutHostileKeys } from './json-schema.ts'
+import { isTooDeep, withoutHostileKeys } from './json-schema.ts'
 import type { CompiledSchema } from './schema.ts'
 import type { Tool } from './tool.ts'
 import {
@@ -28,6 +28,8 @@ export interface RegisteredTool {
 }
 
 export interface InputScope extends ConfigScope {
+  /** Stops the call. Nothing is left listening on it afterwards. */
+  readonly signal: AbortSignal
   /** Everything said about a call passes `scrubber`; what a config reveals is added before anything is said. */
   readonly secrets: { add(entries: readonly SecretEntry[]): void; readonly scrubber: Scrubber }
   onDiagnostic(code: DiagnosticCode, message: string): void
@@ -56,37 +58,44 @@ export async function buildInput(
   const visible = await schemas.parameters.keys()
   refuseVisibleSecrets(name, visible.names, opened.sealedKeys)
   const config = await toolConfig(registered, opened)
+  // Also what the schemas of the config filled in or made of it.
+  scope.secrets.add(collectSecrets(config))
   const hidden = await hiddenNames(config, [schemas.config, opened.schema])
+  // Whoever asked may have stopped waiting.
+  scope.signal.throwIfAborted()
 
+  if (isTooDeep(parameters)) throw unfit(name, ['parameters: nested too deeply'])
   const clean = withoutHostileKeys(parameters)
-  if (clean === undefined) throw unfit(name, ['parameters: nested too deeply'])
-  const accepted: [string, unknown][] = []
-  const rejected: string[] = []
   const unknown = Object.keys(parameters).filter((key) => !Object.hasOwn(clean, key))
-  for (const [key, value] of Object.entries(clean)) {
-    if (visible.names.has(key)) accepted.push([key, value])
-    else if (hidden.has(key)) rejected.push(key)
-    else if (visible.isOpen) accepted.push([key, value])
+  const rejected: string[] = []
+  const accepted = Object.entries<unknown>(clean).filter(([key]) => {
+    if (visible.names.has(key)) return true
+    if (hidden.has(key)) rejected.push(key)
+    else if (visible.isOpen) return true
     else unknown.push(key)
-  }
+    return false
+  })
   tellDropped(name, rejected, unknown, scope)
 
-  const isOverridable = ([key, value]: [string, unknown]) => visible.names.has(key) && value !== undefined
-  const defaults = Object.entries(config).filter(isOverridable)
-  const checked = await schemas.parameters.validate(Object.fromEntries([...defaults, ...accepted]))
+  const isVisible = ([key]: [string, unknown]) => visible.names.has(key)
+  const defaults = Object.entries(config).filter((entry) => isVisible(entry) && entry[1] !== undefined)
+  const sent = Object.fromEntries([...defaults, ...accepted])
+  const checked = await schemas.parameters.validate(sent, scope.secrets.scrubber)
   if (!checked.ok) throw unfit(name, checked.issues)
-  const fixed = Object.entries(config).filter(([key]) => !visible.names.has(key))
+  const fixed = Object.entries(config).filter((entry) => !isVisible(entry))
   return { input: withFixed(checked.value, fixed), config: Object.freeze({ ...config }) }
 }
 
 const noConfig: OpenToolConfig = { config: {}, secrets: [], sealedKeys: [] }
 
 async function toolConfig({ name, schemas }: RegisteredTool, opened: OpenToolConfig): Promise<Config> {
-  const checked = await schemas.config?.validate(opened.config)
+  const checked = await schemas.config?.validate(opened.config, new Scrubber(opened.secrets))
   if (checked === undefined) return opened.config
   if (checked.ok) return withParsed(opened.config, checked.value)
-  const said = new Scrubber(opened.secrets).text(configIssues(checked.issues))
-  throw new ConfigurationError('config', `The config of tool "${name}" does not fit: ${said}.`)
+  throw new ConfigurationError(
+    'config',
+    `The config of tool "${name}" does not fit: ${configIssues(checked.issues)}.`,
+  )
 }
 
 /** Also what a config schema declares and this config leaves out: the model must not fill that gap. */

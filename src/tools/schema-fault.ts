@@ -1,7 +1,7 @@
-import { isJsonObject, type JsonSchema } from '../json.ts'
+import { isJsonObject, type JsonObject, type JsonSchema, type JsonValue } from '../json.ts'
 import { isPlainObject } from '../secret.ts'
 import { pathText } from './issue-text.ts'
-import { hostileKeys, knownKeys } from './json-schema.ts'
+import { hostileKeys, knownKeys, listAt } from './json-schema.ts'
 import { resolveRef } from './schema-pointer.ts'
 
 /**
@@ -22,15 +22,6 @@ export function schemaFault(schema: unknown): string | undefined {
   return jsonFault(schema, [], new Set()) ?? nodeFault(schema, [], schema)
 }
 
-const types: ReadonlySet<unknown> = new Set([
-  'string',
-  'number',
-  'integer',
-  'boolean',
-  'array',
-  'object',
-  'null',
-])
 const deepest = 64
 
 /** JSON all the way down: what is sent to a provider is what was written here. */
@@ -54,97 +45,84 @@ function jsonFault(value: unknown, path: readonly string[], above: Set<object>):
 function nodeFault(node: unknown, path: readonly string[], root: JsonSchema): string | undefined {
   if (typeof node === 'boolean') return undefined
   if (!isJsonObject(node)) return `${at(path)} must be a schema object such as { type: "string" }`
-  return keywordFault(node, path, root) ?? childFault(node, path, root)
-}
-
-function keywordFault(node: JsonSchema, path: readonly string[], root: JsonSchema): string | undefined {
-  const { type, required, pattern, $ref, properties } = node
-  const isType = Array.isArray(type)
-    ? type.length > 0 && type.every((one) => types.has(one))
-    : types.has(type)
-  if (type !== undefined && !isType) return `${at([...path, 'type'])} must be one of ${[...types].join(', ')}`
-  if (properties !== undefined && !isJsonObject(properties))
-    return `${at([...path, 'properties'])} must be an object`
-  const hostile = Object.keys(properties ?? {}).find((name) => hostileKeys.has(name))
-  if (hostile !== undefined) return `${at([...path, 'properties'])} must not have the name ${hostile}`
-  if (
-    required !== undefined &&
-    !(Array.isArray(required) && required.every((name) => typeof name === 'string'))
-  ) {
-    return `${at([...path, 'required'])} must be an array of property names`
+  for (const [keyword, value] of Object.entries(node)) {
+    const wanted = wantedOf(keyword, value, root)
+    if (wanted !== undefined) return `${at([...path, keyword])} must ${wanted}`
   }
-  if (type === 'array' && node['items'] === undefined && node['prefixItems'] === undefined) {
-    return `${at(path)} is an array and must say what its items are: items: { type: … }`
-  }
-  if (node['enum'] !== undefined && !(Array.isArray(node['enum']) && node['enum'].length > 0)) {
-    return `${at([...path, 'enum'])} must be an array with at least one value`
-  }
-  if (pattern !== undefined && !isPattern(pattern))
-    return `${at([...path, 'pattern'])} must be a regular expression`
-  if ($ref !== undefined && (typeof $ref !== 'string' || resolveRef(root, $ref) === undefined)) {
-    return `${at([...path, '$ref'])} must point into this schema, such as "#/$defs/name"`
-  }
-  const { names, isOpen } = knownKeys({ ...node, ...definitionsOf(root) })
-  const impossible =
-    Array.isArray(required) && !isOpen ? required.find((name) => !names.has(String(name))) : undefined
-  if (impossible !== undefined && node['properties'] !== undefined) {
-    return `${at([...path, 'required'])} names ${JSON.stringify(impossible)}, which is not among the properties`
+  const whole = wholeFault(node, root)
+  if (whole !== undefined) return `${at(path)} ${whole}`
+  for (const [place, child] of childrenOf(node)) {
+    const fault = nodeFault(child, [...path, ...place], root)
+    if (fault !== undefined) return fault
   }
   return undefined
 }
 
-function childFault(node: JsonSchema, path: readonly string[], root: JsonSchema): string | undefined {
-  for (const keyword of ['properties', 'patternProperties', 'definitions', '$defs']) {
-    const map = node[keyword]
-    if (map === undefined) continue
-    if (!isJsonObject(map)) return `${at([...path, keyword])} must be an object`
-    for (const [name, child] of Object.entries(map)) {
-      const fault = nodeFault(child, [...path, keyword, name], root)
-      if (fault !== undefined) return fault
+/** What a keyword's value must be, if it is not. */
+function wantedOf(keyword: string, value: JsonValue, root: JsonSchema): string | undefined {
+  switch (keyword) {
+    case 'type': {
+      const named: readonly JsonValue[] = Array.isArray(value) ? value : [value]
+      return named.length > 0 && named.every((type) => types.includes(type))
+        ? undefined
+        : `be one of ${types.join(', ')}`
     }
+    case 'required':
+      return Array.isArray(value) && value.every((name) => typeof name === 'string')
+        ? undefined
+        : 'be an array of property names'
+    case 'enum':
+      return Array.isArray(value) && value.length > 0 ? undefined : 'be an array with at least one value'
+    case 'pattern':
+      return isPattern(value) ? undefined : 'be a regular expression'
+    case '$ref':
+      return typeof value === 'string' && resolveRef(root, value) !== undefined
+        ? undefined
+        : 'point into this schema, such as "#/$defs/name"'
+    default:
+      if (maps.includes(keyword) && !isJsonObject(value)) return 'be an object'
+      if (lists.includes(keyword) && !(Array.isArray(value) && value.length > 0))
+        return 'be an array of schemas'
+      return undefined
   }
-  for (const keyword of ['allOf', 'anyOf', 'oneOf', 'prefixItems']) {
-    const list = node[keyword]
-    if (list === undefined) continue
-    if (!Array.isArray(list) || list.length === 0)
-      return `${at([...path, keyword])} must be an array of schemas`
-    const fault = listFault(list, [...path, keyword], root)
-    if (fault !== undefined) return fault
-  }
-  for (const keyword of [
-    'items',
-    'additionalProperties',
-    'additionalItems',
-    'contains',
-    'not',
-    'if',
-    'then',
-    'else',
-  ]) {
-    const child = node[keyword]
-    if (child === undefined) continue
-    const where = [...path, keyword]
-    const fault =
-      keyword === 'items' && Array.isArray(child)
-        ? listFault(child, where, root)
-        : nodeFault(child, where, root)
-    if (fault !== undefined) return fault
-  }
-  return undefined
 }
 
-function listFault(list: readonly unknown[], path: readonly string[], root: JsonSchema): string | undefined {
-  for (const [index, child] of list.entries()) {
-    const fault = nodeFault(child, [...path, String(index)], root)
-    if (fault !== undefined) return fault
+/** What is wrong although each keyword by itself is right. */
+function wholeFault(node: JsonSchema, root: JsonSchema): string | undefined {
+  const { type, items, prefixItems, properties } = node
+  const hostile = Object.keys(properties ?? {}).find((name) => hostileKeys.has(name))
+  if (hostile !== undefined) return `must not have the name ${hostile} among its properties`
+  if (type === 'array' && items === undefined && prefixItems === undefined) {
+    return 'is an array and must say what its items are: items: { type: … }'
   }
-  return undefined
+  const { names, isOpen } = knownKeys(node, root)
+  const missing = listAt(node, 'required').find((name) => !names.has(String(name)))
+  if (properties === undefined || isOpen || missing === undefined) return undefined
+  return `in required names ${JSON.stringify(missing)}, which is not among the properties`
 }
 
-/** What references within a part of the schema may need. */
-function definitionsOf(root: JsonSchema): JsonSchema {
-  const { definitions, $defs } = root
-  return { ...(definitions !== undefined && { definitions }), ...($defs !== undefined && { $defs }) }
+const types: readonly unknown[] = ['string', 'number', 'integer', 'boolean', 'array', 'object', 'null']
+const maps: readonly string[] = ['properties', 'patternProperties', 'definitions', '$defs']
+const lists: readonly string[] = ['allOf', 'anyOf', 'oneOf', 'prefixItems']
+const singles: readonly string[] = [
+  'items',
+  'additionalProperties',
+  'additionalItems',
+  'contains',
+  'not',
+  'if',
+  'then',
+  'else',
+]
+
+/** The schemas within a schema, and where in it they stand. */
+function childrenOf(node: JsonSchema): [place: string[], child: JsonValue][] {
+  return Object.entries(node).flatMap(([keyword, value]): [string[], JsonValue][] => {
+    const isMany =
+      maps.includes(keyword) || lists.includes(keyword) || (keyword === 'items' && Array.isArray(value))
+    if (isMany) return Object.entries(value as JsonObject).map(([name, child]) => [[keyword, name], child]) // found out before
+    return singles.includes(keyword) ? [[[keyword], value]] : []
+  })
 }
 
 function isPattern(pattern: unknown): boolean {

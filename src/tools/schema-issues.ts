@@ -72,7 +72,8 @@ function missing(error: string): string {
 }
 
 function wish(keyword: string, wanted: JsonValue | undefined): string | undefined {
-  if (keyword === 'type') return `must be ${(Array.isArray(wanted) ? wanted : [wanted]).map(typeName).join(' or ')}`
+  if (keyword === 'type')
+    return `must be ${(Array.isArray(wanted) ? wanted : [wanted]).map(typeName).join(' or ')}`
   if (keyword === 'enum' && Array.isArray(wanted)) {
     return `must be one of ${wanted.map((value) => JSON.stringify(value)).join(', ')}`
   }

@@ -3,7 +3,7 @@ import { isJsonObject, type JsonSchema } from '../json.ts'
 import { Scrubber } from '../scrubber.ts'
 import { isPlainObject } from '../secret.ts'
 import { limited, pathText } from './issue-text.ts'
-import { type KnownKeys, knownKeys } from './schema-keys.ts'
+import { type KnownKeys, knownKeys } from './json-schema.ts'
 import type { Schema, SchemaIssue, SchemaResult, StandardSchema } from './tool.ts'
 
 export type Validation =

@@ -109,11 +109,12 @@ export class ToolSet {
       )
     }
     const opened = this.#read(config)
-    const checked = this.#configSchema && (await this.#configSchema.validate(opened.config))
-    if (checked && !checked.ok) throw this.#unfit('its configSchema', checked.issues, opened.secrets)
+    const checked = await this.#configSchema?.validate(opened.config, new Scrubber(opened.secrets))
+    if (checked && !checked.ok) throw this.#unfit('its configSchema', checked.issues)
+    const parsed = withParsed(opened.config, checked?.value)
     return {
-      config: withParsed(opened.config, checked?.value),
-      secrets: opened.secrets,
+      config: parsed,
+      secrets: [...opened.secrets, ...collectSecrets(parsed)],
       sealedKeys: sealedKeys(config),
       ...(this.#configSchema && { schema: this.#configSchema }),
     }
@@ -136,10 +137,10 @@ export class ToolSet {
     const opened = this.#read(config)
     const sealed = sealedKeys(config)
     const fitted = (schema: CompiledSchema | undefined, value: Config, whose: string): Config => {
-      const checked = schema?.validate(value)
+      const checked = schema?.validate(value, new Scrubber(opened.secrets))
       // A schema that takes its time is asked again when a tool is called.
       if (checked === undefined || checked instanceof Promise) return value
-      if (!checked.ok) throw this.#unfit(whose, checked.issues, opened.secrets)
+      if (!checked.ok) throw this.#unfit(whose, checked.issues)
       return withParsed(value, checked.value)
     }
     const value = fitted(this.#configSchema, opened.config, 'its configSchema')
@@ -164,11 +165,10 @@ export class ToolSet {
     }
   }
 
-  #unfit(whose: string, issues: readonly string[], secrets: readonly SecretEntry[]): ConfigurationError {
-    const said = new Scrubber(secrets).text(configIssues(issues))
+  #unfit(whose: string, issues: readonly string[]): ConfigurationError {
     return new ConfigurationError(
       'config',
-      `The config of tool set "${this.name}" does not fit ${whose}: ${said}.`,
+      `The config of tool set "${this.name}" does not fit ${whose}: ${configIssues(issues)}.`,
     )
   }
 }

@@ -126,6 +126,11 @@ describe('token counts', () => {
     expect(counts.message(user('hello world'))).toBe(3)
   })
 
+  test('round fractions up, so that a sum does not depend on its order', () => {
+    const counts = new TokenCounts((text) => text.length / 3)
+    expect(['a', 'abc', 'abcd'].map(counts.text)).toEqual([1, 1, 2])
+  })
+
   test('can be passed on as a function', () => {
     const { text } = new TokenCounts()
     expect(text('hello world')).toBe(3)

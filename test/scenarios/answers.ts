@@ -18,7 +18,7 @@ const longQuestions = Array.from(
   { length: 12 },
   (_, index) => `Question ${index}: ${'lorem ipsum '.repeat(130)}`,
 )
-const wideQuestions = Array.from({ length: 12 }, (_, index) => `質問 ${index}: ${'漢字仮名'.repeat(60)}`)
+const wideQuestions = Array.from({ length: 12 }, (_, index) => `質問 ${index}: ${'漢字仮名'.repeat(100)}`)
 
 /** Replies that answer, and how they are asked for. */
 export const answers: readonly Scenario[] = [
@@ -70,6 +70,7 @@ export const answers: readonly Scenario[] = [
       'And now?',
     ],
     outcomes: [done('A cat.'), done('The same cat.')],
+    sends: ['https://example.com/cat.png', 'iVBORw0KGgo='],
   },
   {
     name: 'a plan, then tools, then the answer',
@@ -147,6 +148,7 @@ export const answers: readonly Scenario[] = [
       { text: '{"city": "Ålesund", "degrees": -3.5, "notes": ["snow ❄", "wind"]}' },
     ],
     outcomes: [done({ city: 'Ålesund', degrees: -3.5, notes: ['snow ❄', 'wind'] })],
+    sends: ['degrees: Invalid input: expected number, received string', '"notes":{"type":"array"'],
   },
   {
     name: 'a structured answer after a tool, with usage of tools in the next turn',
@@ -182,14 +184,16 @@ export const answers: readonly Scenario[] = [
     provider: { contextWindow: 3_000 },
     script: () => ({ text: 'Answered. '.repeat(20) }),
     inputs: longQuestions,
+    forgets: 'Question 0:',
     outcomes: longQuestions.map(() => done('Answered. '.repeat(20))),
   },
   {
     name: 'a long history in characters of three bytes',
-    agent: { contextWindow: 3_000, maxOutputTokens: 400 },
+    agent: { contextWindow: 3_000, maxOutputTokens: 400, countTokens: (text) => Buffer.byteLength(text) / 4 },
     provider: { contextWindow: 3_000 },
     script: () => ({ text: '答え。' }),
     inputs: wideQuestions,
+    forgets: '質問 0:',
     outcomes: wideQuestions.map(() => done('答え。')),
   },
   {

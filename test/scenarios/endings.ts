@@ -1,6 +1,7 @@
 import { isEvent } from '../../src/index.ts'
 import type { StrictReply, StrictRequest } from '../../src/testing/index.ts'
-import { forever, type Outcome, type Scenario, type Stage } from './support.ts'
+import { forever } from './box.ts'
+import type { Outcome, Scenario, Stage } from './support.ts'
 
 const done = (answer: unknown) => ({ status: 'done', answer }) as const
 
@@ -76,6 +77,8 @@ const goneOn = (...outcomes: readonly Outcome[]): Outcome[] =>
 export const endings: readonly Scenario[] = [
   {
     name: 'a text that is cut, then said in fewer words',
+    sends: ['Say it in fewer words.'],
+    forgets: 'A long ans',
     script: [{ text: 'A long ans', stop: 'length' }, { text: 'Short.' }, { text: 'Yes.' }],
     inputs: ['Go.', 'Sure?'],
     outcomes: [done('Short.'), done('Yes.')],
@@ -100,9 +103,11 @@ export const endings: readonly Scenario[] = [
   },
   {
     name: 'an empty reply, then an answer',
-    script: [{ text: '' }, { text: 'Here.' }, { text: ' \n' }, { text: 'Here too.' }],
-    inputs: ['Go.', 'Again.'],
-    outcomes: [done('Here.'), done('Here too.')],
+    sends: ['Your reply was empty.'],
+    forgets: 'Your reply was empty.',
+    script: [{ text: '' }, { text: 'Here.' }, { text: ' \n' }, { text: 'Here too.' }, { text: 'Yes.' }],
+    inputs: ['Go.', 'Again.', 'Sure?'],
+    outcomes: [done('Here.'), done('Here too.'), done('Yes.')],
   },
   {
     name: 'empty replies only',
@@ -175,6 +180,7 @@ export const endings: readonly Scenario[] = [
   },
   {
     name: 'a run that is aborted in the middle of its answer',
+    sends: ['One two'],
     streamOnly: true,
     script: [{ text: 'One two three four five.' }, { text: 'Here again.' }],
     play: async ({ run }) => {

@@ -1,5 +1,4 @@
 import { inspect, isDeepStrictEqual } from 'node:util'
-import { z } from 'zod'
 import {
   Agent,
   type AgentEvent,
@@ -8,15 +7,11 @@ import {
   type Content,
   eventTypes,
   isEvent,
-  type JsonValue,
   type LLMClient,
   LLMError,
   type RunOptions,
   type RunResult,
-  secret,
   systemRuntime,
-  ToolSet,
-  tool,
 } from '../../src/index.ts'
 import {
   type Chunking,
@@ -28,6 +23,7 @@ import {
   type VirtualClock,
   virtualClock,
 } from '../../src/testing/index.ts'
+import { box, canary, spellings } from './box.ts'
 
 /** What a provider says, what is asked of an agent, and what every run comes to, whatever the provider and its wire. */
 export interface Scenario {
@@ -41,6 +37,10 @@ export interface Scenario {
   readonly agent?: Partial<AgentOptions<unknown>>
   readonly capabilities?: Partial<Capabilities>
   readonly provider?: Pick<StrictProviderOptions, 'contextWindow' | 'keys' | 'hold'>
+  /** What stands in some request, as JSON has it. */
+  readonly sends?: readonly string[]
+  /** What does not stand in the last one any more. */
+  readonly forgets?: string
   /** Only a stream has a middle at which this can happen. */
   readonly streamOnly?: true
 }
@@ -78,22 +78,6 @@ export interface Play {
 }
 
 export const apiKey = 'sk-scenario-0123456789abcdef'
-// Every spelling of it is another one.
-export const canary = 'cânary "key"/4711>>>?~?\n~end'
-
-/** The canary in every spelling in which it could get out. */
-export function spellings(text: string): string[] {
-  const bytes = Buffer.from(text)
-  return [
-    text,
-    JSON.stringify(text).slice(1, -1),
-    encodeURIComponent(text),
-    bytes.toString('base64').replace(/=+$/, ''),
-    bytes.toString('base64url'),
-    bytes.toString('hex'),
-  ]
-}
-
 /** Plays `scenario` against a provider of its own, by way of `clientOf`. Time is virtual: it moves on retries and when told to. */
 export async function playScenario(
   scenario: Scenario,
@@ -143,6 +127,7 @@ export async function playScenario(
       ...provider.refusals.map((refusal) => `refused: ${JSON.stringify(refusal)}`),
       ...runs.flatMap((run) => faultsOf(run, text)),
       ...(new Set(executed).size < executed.length ? [`executed twice: ${executed}`] : []),
+      ...missedIn(provider, scenario),
       ...leaks(JSON.stringify(provider.requests.map(({ body }) => body)), 'a request'),
       ...leaks(JSON.stringify([heard, results]) + inspect([results], { depth: 8 }), 'an event or result'),
       ...((await isQuiet(provider)) ? [] : [`${provider.liveRequests} requests are left`]),
@@ -222,6 +207,15 @@ function storyOf(runs: readonly Heard[], provider: StrictProvider): unknown {
   return JSON.parse(numbered)
 }
 
+function missedIn(provider: StrictProvider, { sends = [], forgets }: Scenario): string[] {
+  const bodies = provider.requests.map(({ body }) => JSON.stringify(body))
+  const unsent = sends.filter((text) => !bodies.some((body) => body.includes(text)))
+  return [
+    ...unsent.map((text) => `not sent: ${text}`),
+    ...(forgets !== undefined && bodies.at(-1)?.includes(forgets) ? [`not forgotten: ${forgets}`] : []),
+  ]
+}
+
 function leaks(text: string, where: string): string[] {
   return [...spellings(canary), apiKey].flatMap((spelling) => {
     const found = [spelling, JSON.stringify(spelling).slice(1, -1)].some((each) => text.includes(each))
@@ -234,66 +228,3 @@ async function isQuiet(provider: StrictProvider): Promise<boolean> {
   for (let turn = 0; provider.liveRequests > 0 && turn < 200; turn++) await systemRuntime.sleep(1)
   return provider.liveRequests === 0
 }
-
-export const forever = (): Promise<never> => new Promise(() => {})
-
-/** What `give` can be asked for: what no provider could be sent as it is. */
-const gifts: ReadonlyMap<string, () => unknown> = new Map<string, () => unknown>([
-  ['empty', () => ''],
-  ['nothing', () => undefined],
-  ['long', () => '👍'.repeat(60_000)],
-  ['bigint', () => ({ count: 10n ** 20n })],
-  [
-    'cycle',
-    () => {
-      const value: Record<string, unknown> = { name: 'ring' }
-      value['self'] = value
-      return value
-    },
-  ],
-  ['half', () => 'half \ud83d of a pair'],
-])
-
-/** Tools that write down in the run's context what they did. */
-const box = new ToolSet({
-  name: 'box_tools',
-  description: 'Everything about boxes',
-  config: { apiKey: secret(canary) },
-  tools: [
-    tool({
-      name: 'look',
-      description: 'Looks somewhere',
-      parameters: z.object({ where: z.string() }),
-      execute: ({ where }, { context, idempotencyKey }) => {
-        if (Array.isArray(context)) context.push(idempotencyKey)
-        if (where === 'nowhere') throw new Error('There is no such place.')
-        return `A ${where}.`
-      },
-    }),
-    tool({
-      name: 'give',
-      description: 'Gives something odd',
-      parameters: z.object({ what: z.string() }),
-      execute: ({ what }) => gifts.get(what)?.(),
-    }),
-    tool({
-      name: 'wait',
-      description: 'Waits until it is told to stop, or for good',
-      parameters: z.object({ patient: z.boolean() }),
-      execute: async ({ patient }, { signal }) => {
-        await (patient ? forever() : systemRuntime.sleep(2 ** 31, signal))
-      },
-    }),
-    tool({
-      name: 'leak',
-      description: 'Tells what it should not',
-      parameters: z.object({ how: z.enum(['return', 'throw', 'data']) }),
-      execute: ({ how }, { config, progress }): JsonValue => {
-        const said = spellings(String(config['apiKey']))
-        progress({ said })
-        if (how === 'throw') throw new Error(said.join(' '))
-        return how === 'return' ? said.join(' ') : Object.fromEntries(said.map((text) => [text, text]))
-      },
-    }),
-  ],
-})

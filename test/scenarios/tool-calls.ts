@@ -1,5 +1,6 @@
 import type { StrictReply, StrictToolCall } from '../../src/testing/index.ts'
-import { canary, type Scenario } from './support.ts'
+import { canary } from './box.ts'
+import type { Scenario } from './support.ts'
 
 const done = (answer: unknown) => ({ status: 'done', answer }) as const
 
@@ -173,6 +174,7 @@ export const toolCalls: readonly Scenario[] = [
   },
   {
     name: 'a reply that is cut in the middle of a tool call',
+    sends: ['None of its tool calls was executed.'],
     script: [
       {
         text: 'Looking.',
@@ -186,6 +188,7 @@ export const toolCalls: readonly Scenario[] = [
   },
   {
     name: 'the last reply before a limit, told to land',
+    sends: ['Give your final answer now'],
     agent: { maxIterations: 2, onLimit: 'land' },
     script: [looks('box'), looks('hat'), { text: 'A box and a hat.' }, { text: 'Yes.' }],
     inputs: ['Go.', 'Sure?'],
@@ -216,6 +219,7 @@ export const toolCalls: readonly Scenario[] = [
   },
   {
     name: 'the same call again and again',
+    sends: ['You have made this call 3 times with the same result.'],
     script: ({ body }) => (JSON.stringify(body).includes('Stop it.') ? { text: 'Stopped.' } : looks('box')),
     inputs: ['Go.', 'Stop it.'],
     outcomes: [
@@ -260,6 +264,7 @@ export const toolCalls: readonly Scenario[] = [
       { text: 'No.' },
     ],
     inputs: ['Go.', 'Is it secret?'],
+    sends: [`Seeing ${label}`, `The key is ${label}.`],
     outcomes: [
       {
         ...done(`The key is ${label}.`),

@@ -192,6 +192,19 @@ describe('tool()', () => {
       $defs: { node: { type: 'object', properties: { next: { $ref: '#/$defs/node' } } } },
     }
     expect(() => define({ ...good, parameters })).not.toThrow()
+    const inherited: JsonSchema = {
+      type: 'object',
+      properties: {
+        base: { type: 'object', properties: { id: { type: 'string' } } },
+        more: {
+          type: 'object',
+          properties: { n: {} },
+          allOf: [{ $ref: '#/properties/base' }],
+          required: ['id'],
+        },
+      },
+    }
+    expect(() => define({ ...good, parameters: inherited })).not.toThrow()
     expect(() => define({ ...good, parameters: { type: 'object' } })).not.toThrow()
     expect(() => define({ ...good, parameters: z3.object({ a: z3.date() }) })).not.toThrow()
   })

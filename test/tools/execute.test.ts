@@ -394,6 +394,23 @@ describe('a tool that is told to stop', () => {
     expect((await outcomeOf(finishing, late)).result).toMatchObject({ ok: true, output: 'written' })
   })
 
+  test('before its config is there says nothing more, also when the config comes', async () => {
+    let open = (_config: object) => {}
+    const config = new Promise<object>((resolve) => {
+      open = resolve
+    })
+    const registry = new ToolRegistry()
+    const tools = [does(() => 'ran')]
+    registry.registerToolset(new ToolSet({ name: 'late', description: '', tools, config: () => config }))
+    const within = scope()
+    const outcome = executeToolCall(call('work', { invented: 1 }), registry, within)
+    within.controller.abort()
+    expect((await outcome).result.error?.code).toBe('aborted')
+    open({ apiKey: 'S3CR3T-0123456789' })
+    for (let turn = 0; turn < 20; turn += 1) await Promise.resolve()
+    expect(within.heard.diagnostics).toEqual([])
+  })
+
   test('is not begun when the run has been stopped, also while its config was fetched', async () => {
     let executed = false
     const one = does(() => (executed = true))

@@ -263,6 +263,43 @@ describe('validate, with JSON Schema', () => {
     expect(result).toMatchObject({ ok: false, issues: { length: 11, 10: 'and 990 more' } })
   })
 
+  test('validates against the schema that is shown, also when its source was changed since', async () => {
+    const source = { type: 'object', properties: { a: { type: 'string' } } }
+    const compiled = new CompiledSchema(source)
+    compiled.jsonSchema()
+    source.properties.a.type = 'number'
+    expect(await compiled.validate({ a: 'x' })).toEqual({ ok: true, value: { a: 'x' } })
+  })
+
+  test('is linear in the number of faults, those of unions too', async () => {
+    const item = { anyOf: [{ type: 'string' }, { type: 'null' }] }
+    const schema: JsonSchema = { type: 'object', properties: { rows: { type: 'array', items: item } } }
+    const took = async (count: number) => {
+      const rows = new Array(count).fill(1)
+      const start = performance.now()
+      expect(await validate(schema, { rows })).toMatchObject({ issues: { 10: `and ${count - 10} more` } })
+      return performance.now() - start
+    }
+    await took(2000)
+    const [small, large] = [await took(4000), await took(16_000)]
+    expect(large / small).toBeLessThan(10)
+  })
+
+  test('reads unions that lead back to themselves once', async () => {
+    const self = { $ref: '#/$defs/a' }
+    const all = { properties: { q: { default: 1 } }, allOf: [self, self, self, self] }
+    const schema: JsonSchema = {
+      type: 'object',
+      anyOf: [self, self, self, self],
+      allOf: [{ $ref: '#/$defs/all' }],
+      $defs: { a: { anyOf: [self, self, self, self], properties: { b: {} } }, all, self: all },
+    }
+    expect(visibleKeys(schema)).toEqual(['q', 'b'])
+    const loop = JSON.parse(JSON.stringify(schema).replaceAll('#/$defs/a"', '#/$defs/all"'))
+    // The validator itself gives up on such a schema; what matters is that it does so at once.
+    expect(await validate(loop, {})).toMatchObject({ ok: false })
+  })
+
   test('neither throws nor hangs on any JSON, and never gives hostile keys', async () => {
     const schema: JsonSchema = {
       type: 'object',

@@ -121,6 +121,56 @@ describe('a ToolSet', () => {
     )
   })
 
+  test('shows no part of a long key that its schema repeats', async () => {
+    const pem = `-----BEGIN PRIVATE KEY-----\n${'MIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n'.repeat(20)}-----END PRIVATE KEY-----\n`
+    const echo = z.object({
+      pem: z.string().refine(() => false, { error: ({ input }) => `no such key: ${input}` }),
+    })
+    expect(() => set({ config: { pem: secret(pem) }, configSchema: echo })).toThrow(
+      /does not fit its configSchema: pem: no such key: \[secret:pem\]\s*\.$/,
+    )
+    const visible = tool({ name: 'visible', description: '', parameters: echo, execute: () => 1 })
+    const made = set({ tools: [visible], config: { pem } })
+    const { output } = await dispatcher(made).dispatch({ toolName: 'visible', parameters: {} })
+    expect(output).toContain('pem: no such key: [secret:pem]')
+    expect(output).not.toContain('MIIE')
+  })
+
+  test('hides what its schemas filled in or made of its config', async () => {
+    const probe = tool({
+      name: 'probe',
+      description: '',
+      parameters: z.object({}),
+      config: z.object({ header: z.string().default('Bearer by-tool') }),
+      execute: (input) => input,
+    })
+    const configSchema = z.object({
+      token: z.string().default('token-by-set'),
+      user: z.string().transform((name) => `${name}:password`),
+    })
+    const made = set({ tools: [probe], config: { user: 'ann' }, configSchema })
+    const { data } = await dispatcher(made).dispatch({ toolName: 'probe', parameters: {} })
+    expect(data).toEqual({ header: '[secret:header]', token: '[secret:token]', user: '[secret:user]' })
+  })
+
+  test('takes an object of any class for a config, and hides what is in it', async () => {
+    class Settings {
+      apiKey = key
+      other = secret('another-secret')
+    }
+    const probe = tool({
+      name: 'probe',
+      description: '',
+      parameters: z.object({}),
+      execute: (input) => [input, JSON.stringify(input).includes('another-secret')],
+    })
+    for (const config of [new Settings() as never, () => new Settings()]) {
+      const made = set({ tools: [probe], config })
+      const { data } = await dispatcher(made).dispatch({ toolName: 'probe', parameters: {} })
+      expect(data).toEqual([{ apiKey: '[secret:apiKey]', other: '[secret:other]' }, true])
+    }
+  })
+
   test('fills in the defaults of its schemas', async () => {
     const probe = tool({
       name: 'probe',

@@ -3,7 +3,7 @@ import { type DraftSource, ResponseDraft } from '../../client/collect.ts'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../json.ts'
 import type { Usage } from '../../messages.ts'
 import type { SseEvent } from '../sse.ts'
-import { bodyError, type ErrorSource, endedEarlyError, malformedError } from './errors.ts'
+import { bodyError, type ErrorSource, endedEarlyError, malformedError } from '../errors.ts'
 
 export interface CompletionSource extends ErrorSource, DraftSource {
   readonly requestId?: string | undefined

@@ -41,7 +41,9 @@ export function withoutHostileKeys(value: JsonObject): JsonObject {
     return isJsonObject(part) && isPlainObject(part) ? withoutHostileKeys(part) : part
   }
   return Object.fromEntries(
-    Object.entries(value).flatMap(([key, member]) => (hostileKeys.has(key) ? [] : [[key, clean(member)]])),
+    Object.entries(value).flatMap(([key, member]) =>
+      hostileKeys.has(key) || member === undefined ? [] : [[key, clean(member)]],
+    ),
   )
 }
 

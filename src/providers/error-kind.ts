@@ -1,4 +1,4 @@
-import type { LLMErrorKind } from '../../errors.ts'
+import type { LLMErrorKind } from '../errors.ts'
 
 /** What a provider says of a failure. */
 export interface WireError {

@@ -1,7 +1,7 @@
-import { LLMError, type LLMErrorKind, messageOf } from '../../errors.ts'
-import { isJsonObject } from '../../json.ts'
-import type { Scrubber } from '../../scrubber.ts'
-import { TooLargeError } from '../sse.ts'
+import { LLMError, type LLMErrorKind, messageOf } from '../errors.ts'
+import { isJsonObject } from '../json.ts'
+import type { Scrubber } from '../scrubber.ts'
+import { TooLargeError } from './sse.ts'
 import { kindOf, type WireError } from './error-kind.ts'
 
 /** Who failed, and what must not show in what is said about it. */

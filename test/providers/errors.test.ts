@@ -6,8 +6,8 @@ import {
   readRetryAfter,
   statusError,
   transportError,
-} from '../../../src/providers/chat-completions/errors.ts'
-import { Scrubber } from '../../../src/scrubber.ts'
+} from '../../src/providers/errors.ts'
+import { Scrubber } from '../../src/scrubber.ts'
 
 const key = 'sk-secret-0123456789'
 const source = {

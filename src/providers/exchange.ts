@@ -1,0 +1,180 @@
+import { linkedController, untilAborted } from '../abort.ts'
+import type { CallOptions, LLMChunk, LLMRequest, LLMResponse } from '../client/client.ts'
+import { collect } from '../client/collect.ts'
+import { LLMError, MissingPackageError } from '../errors.ts'
+import type { JsonObject } from '../json.ts'
+import { optional, positiveMs } from '../options.ts'
+import { type Runtime, runtimeCheck } from '../runtime.ts'
+import {
+  abortedError,
+  type ErrorSource,
+  HttpFailure,
+  requestIdOf,
+  stalledError,
+  statusError,
+  transportError,
+} from './errors.ts'
+import { readBody, type SseEvent } from './sse.ts'
+
+/** How long a provider may be silent, and whose clock tells. */
+export interface PatienceOptions {
+  /**
+   * How long an answer may take to begin, in milliseconds, also one that is sent whole; headers and pings do not begin
+   * it. Raise it for models that think long before they say anything. Default: 300 000.
+   */
+  readonly firstContentMs?: number
+  /**
+   * How long an answer that has begun may say nothing more, in milliseconds. Only text, reasoning and tool calls count:
+   * pings, comments and empty deltas do not, and the time its reader takes is not counted. Default: 60 000.
+   */
+  readonly idleMs?: number
+  /** Where the time comes from, and ids and the network. Default: the real ones. */
+  readonly runtime?: Partial<Runtime>
+}
+
+export const patienceChecks = {
+  firstContentMs: optional(positiveMs()),
+  idleMs: optional(positiveMs()),
+  runtime: optional(runtimeCheck),
+}
+
+/** `'call'`: the answer is asked for in one body; `'stream'`: as events. Servers may do otherwise. */
+export type CallMode = 'call' | 'stream'
+
+/** What is particular about speaking to one provider. `Exchange` does the rest. */
+export interface Wire {
+  /** Who it is that fails, and what no error may show. */
+  readonly source: ErrorSource
+  readonly runtime: Runtime
+  readonly firstContentMs: number
+  readonly idleMs: number
+  /**
+   * The body of a request. Pure, but for what it keeps of messages it has written before; `warn` is told what had to be
+   * left out.
+   *
+   * @throws LLMError of kind `invalid_request` for what this provider cannot be sent at all.
+   */
+  encode(request: LLMRequest, mode: CallMode, warn: (message: string) => void): JsonObject
+  /**
+   * Sends it and resolves with the bare answer as soon as its headers are there. The only part that does I/O; it neither
+   * retries nor times out. Ends with `signal`, which is made for this call alone.
+   *
+   * @throws HttpFailure for a status that is none of success, also as the cause of what an SDK throws; MissingPackageError.
+   */
+  send(body: JsonObject, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Response>
+  /** Made anew for each answer. */
+  reader(requestId: string | undefined): AnswerReader
+}
+
+/** Reads one answer into chunks; no I/O. It is given events if the body is an event stream, and else the whole body. */
+export interface AnswerReader {
+  /** The end of the answer was announced (`[DONE]`, `message_stop`): what follows is not read. */
+  readonly isDone: boolean
+  /**
+   * The `text`, `reasoning` and `tool_call` chunks of one event, none for what says nothing.
+   *
+   * @throws LLMError: what the provider says went wrong, or `malformed`.
+   */
+  readEvent(event: SseEvent): readonly LLMChunk[]
+  /**
+   * The same of a whole body; `isDone` afterwards.
+   *
+   * @throws LLMError
+   */
+  readBody(text: string): readonly LLMChunk[]
+  /**
+   * The `end` chunk. Also asked for when the body ended, or fell silent, without an announced end.
+   *
+   * @throws LLMError of kind `malformed` if the answer is not whole.
+   */
+  end(): LLMChunk
+}
+
+/**
+ * One provider's calls, made of its `Wire`: a client's `call` and `stream` are these. Each call has an AbortController of
+ * its own, which is all that the SDK and the body hang on, and leaves no listener on the caller's signal and no timer.
+ * A silent provider is given up (`stalled`) and its request cancelled; an abort is never taken for an end. Whatever is
+ * thrown is an `LLMError`, or says which package is missing.
+ */
+export class Exchange {
+  readonly #wire: Wire
+
+  constructor(wire: Wire) {
+    this.#wire = wire
+  }
+
+  call(request: LLMRequest, options: CallOptions = {}): Promise<LLMResponse> {
+    return collect(this.#wire.source, this.#chunks(request, options, 'call'))
+  }
+
+  stream(request: LLMRequest, options: CallOptions = {}): AsyncIterableIterator<LLMChunk> {
+    const leaving = new AbortController()
+    const chunks = this.#chunks(request, options, 'stream', leaving.signal)
+    return {
+      [Symbol.asyncIterator]() {
+        return this
+      },
+      next: () => chunks.next(),
+      // A generator alone would first wait for the chunk that is under way.
+      return: async () => {
+        leaving.abort(new Error('The stream was left.'))
+        await chunks.return()
+        return { done: true, value: undefined }
+      },
+    }
+  }
+
+  async *#chunks(
+    request: LLMRequest,
+    options: CallOptions,
+    mode: CallMode,
+    left?: AbortSignal,
+  ): AsyncGenerator<LLMChunk, void, undefined> {
+    const { source } = this.#wire
+    // The SDK hangs listeners on the signal it is given, so it gets one that ends with this call.
+    const { controller, unlink } = linkedController(options.signal, left)
+    const { signal } = controller
+    let reader: AnswerReader | undefined
+    let watch: SilenceWatch | undefined
+    try {
+      signal.throwIfAborted()
+      const warn = (message: string) => tell(options, message)
+      const body = this.#wire.encode(request, mode, warn)
+      watch = new SilenceWatch(this.#wire, controller)
+      const response = await untilAborted(this.#wire.send(body, headersOf(options), signal), signal)
+      reader = this.#wire.reader(requestIdOf(response.headers))
+      const parts = readBody(response.body, signal, () => watch?.heard())
+      let end: LLMChunk | undefined
+      for await (const part of parts) {
+        const events = typeof part === 'string' ? [part] : part
+        for (const event of events) {
+          // What arrived before an abort is not handed out after it.
+          signal.throwIfAborted()
+          const chunks = typeof event === 'string' ? reader.readBody(event) : reader.readEvent(event)
+          for (const chunk of chunks) {
+            yield chunk
+            // After the reader took it: its time is not the provider's.
+            if (isContent(chunk)) watch.heard()
+          }
+        }
+        if (!reader.isDone) continue
+        end = reader.end()
+        await readOut(parts, controller, this.#wire.runtime)
+        break
+      }
+      options.signal?.throwIfAborted()
+      yield end ?? reader.end()
+    } catch (thrown) {
+      const stopper = [options.signal, left].find((each) => each?.aborted)
+      if (stopper) throw abortedError(stopper.reason, source)
+      if (watch?.stall === undefined || thrown !== watch.stall) throw errorOf(thrown, source)
+      // Some servers say why they stopped, and then neither announce the end nor hang up.
+      const end = wholeEnd(reader)
+      if (end === undefined) throw watch.stall
+      yield end
+    } finally {
+      controller.abort()
+      unlink()
+    }
+  }
+}
