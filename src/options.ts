@@ -77,7 +77,7 @@ export const oneOf = (...values: readonly (string | number | boolean | null)[]):
 export const object = (shape?: Checks): Check => ({
   wanted: 'an object',
   find: (value, path) => {
-    if (!isBag(value)) return { path, says: 'must be an object', value }
+    if (!isBag(value)) return notABag(value, path)
     return shape && (findUnknown(value, shape, path) ?? findWrong(value, shape, path))
   },
 })
@@ -121,6 +121,13 @@ export const that = (wanted: string, test: (value: unknown) => boolean): Check =
   wanted,
   find: (value, path) => (test(value) ? undefined : { path, says: `must be ${wanted}`, value }),
 })
+
+/** The same options but for those that are undefined, which count as absent: to be spread over defaults. */
+export function given<Options extends object>(options: Options | undefined): Options {
+  return Object.fromEntries(
+    Object.entries(options ?? {}).filter(([, value]) => value !== undefined),
+  ) as Options // as before, but for members that were as good as absent
+}
 
 /**
  * The candidate that `name` was most likely meant to be: the same but for case, `_` and `-`, or a few letters off.
@@ -176,17 +183,13 @@ const hiddenValue: unique symbol = Symbol('hidden')
 
 function raise(owner: string, fault: Fault | undefined): void {
   if (fault === undefined) return
-  const subject = fault.path === '' ? `${owner} options` : `${owner} option ${fault.path}`
-  if (fault.unknown)
-    throw new ConfigurationError(fault.path, `${owner} has no option ${fault.says}`, { value: fault.value })
-  if (fault.value === hiddenValue) throw new ConfigurationError(fault.path, `${subject} ${fault.says}.`)
-  throw new ConfigurationError(
-    fault.path || 'options',
-    `${subject} ${fault.says}, got ${shown(fault.value)}.`,
-    {
-      value: fault.value,
-    },
-  )
+  const { path, says, value, unknown } = fault
+  const isHidden = value === hiddenValue
+  const subject = path === '' ? `${owner} options` : `${owner} option ${path}`
+  const message = unknown
+    ? `${owner} has no option ${says}`
+    : `${subject} ${says}${isHidden ? '' : `, got ${shown(value)}`}.`
+  throw new ConfigurationError(path || 'options', message, isHidden ? {} : { value })
 }
 
 function notABag(value: unknown, path = ''): Fault {

@@ -58,40 +58,83 @@ export interface SecretEntry {
   readonly value: string
 }
 
-/** A hidden config, opened for one tool call: what the tool gets, and what must be scrubbed from all the tool says. */
+/** A hidden config, opened for one tool call. */
 export interface OpenedConfig {
+  /**
+   * A copy of the same shape with the value in the place of each Secret (`undefined` if it has none). The config itself,
+   * whatever its class, and in it plain objects and arrays, are copied, 64 levels deep; class instances, Maps, functions,
+   * dates and buffers pass by reference, untouched.
+   */
   readonly config: unknown
+  /**
+   * Every text in it that must not leave: each `secret()`, under its own name or else its key path (`db.password`), and
+   * each other string of 8 to 16 384 characters, blanks around it not counted. Maps and Sets are looked into, too.
+   */
   readonly secrets: readonly SecretEntry[]
+  /** The keys at its top that hold a `secret()`, at any depth. */
+  readonly sealedKeys: readonly string[]
+  /** What getters and function secrets threw; what they would have given is missing in the rest. */
+  readonly failures: readonly unknown[]
+}
+
+/** Every text in a hidden config that must not leave, as far as it can be read. */
+export function collectSecrets(config: unknown): readonly SecretEntry[] {
+  return openConfig(config).secrets
 }
 
 /**
- * `revealSecrets` and `collectSecrets` in one reading: each function secret is called once, so what is scrubbed is what
- * was handed out even if it rotates in between.
- * @throws whatever a function secret throws.
+ * Reads a hidden config, everything in it once: what is scrubbed is what was handed out, even if it is another at each
+ * reading. Never throws; cycles are fine.
  */
 export function openConfig(config: unknown): OpenedConfig {
-  const read = readOnce()
-  return { config: revealed(config, read), secrets: collected(config, read) }
-}
+  const secrets: SecretEntry[] = []
+  const sealedKeys = new Set<string>()
+  const failures: unknown[] = []
+  const values = new Map<Secret, string | undefined>()
+  const copies = new Map<object, object>()
 
-/**
- * Every text in a hidden config that must not leave: each `secret()`, under its own name or else its key path
- * (`db.password`), and each other string of 8 to 16 384 characters, blanks around it not counted. Walks the config
- * itself, whatever its class, and in it plain objects, arrays, Maps and Sets, 64 levels deep; cycles, and getters and
- * function secrets that throw, are passed over.
- */
-export function collectSecrets(config: unknown): SecretEntry[] {
-  return collected(config, readOnce())
-}
+  const attempt = (read: () => void): void => {
+    try {
+      read()
+    } catch (thrown) {
+      failures.push(thrown)
+    }
+  }
+  const opened = (value: unknown, path: readonly string[]): unknown => {
+    if (typeof value === 'string') {
+      const isLong = value.length <= longestSecret && hasCodePoints(value.trim(), leastPlainString)
+      if (isLong) secrets.push({ name: path.join('.'), value })
+      return value
+    }
+    if (typeof value !== 'object' || value === null || path.length > deepest) return value
+    if (isSecret(value)) {
+      if (path[0] !== undefined) sealedKeys.add(path[0])
+      if (!values.has(value)) values.set(value, reveal(value))
+      const text = values.get(value)
+      if (text) secrets.push({ name: value.name ?? path.join('.'), value: text })
+      return text
+    }
+    const known = copies.get(value)
+    if (known !== undefined) return known
+    const isCollection = isOfTag(value, 'Map') || isOfTag(value, 'Set')
+    if (!isCollection && path.length > 0 && !Array.isArray(value) && !isPlainObject(value)) return value
+    const copy = isCollection ? value : emptyLike(value)
+    copies.set(value, copy)
+    for (const [key, name, read] of isCollection ? entriesOf(value) : fieldsOf(value)) {
+      attempt(() => {
+        const member = opened(read(), [...path, name])
+        // Defined, not assigned: a key `__proto__` stays a key.
+        if (!isCollection) Object.defineProperty(copy, key, { value: member, ...ordinary })
+      })
+    }
+    return copy
+  }
 
-/**
- * A copy of the same shape with the value in the place of each Secret (`undefined` if it has none). The config itself,
- * and in it plain objects and arrays, are copied, 64 levels deep; class instances, Maps, functions, dates and buffers
- * pass by reference, untouched.
- * @throws whatever a getter or a function secret throws.
- */
-export function revealSecrets(config: unknown): unknown {
-  return revealed(config, readOnce())
+  let copy: unknown
+  attempt(() => {
+    copy = opened(config, [])
+  })
+  return { config: copy, secrets, sealedKeys: [...sealedKeys], failures }
 }
 
 class SealedValue implements Secret {
@@ -173,102 +216,31 @@ export function hasCodePoints(text: string, count: number): boolean {
   return false
 }
 
-type ReadSecret = (secret: Secret) => string | undefined
+type Member = readonly [key: PropertyKey, name: string, read: () => unknown]
 
-function readOnce(): ReadSecret {
-  const values = new Map<Secret, string | undefined>()
-  return (secret) => {
-    if (!values.has(secret)) values.set(secret, reveal(secret))
-    return values.get(secret)
-  }
+const ordinary = { enumerable: true, configurable: true, writable: true }
+
+function emptyLike(value: object): object {
+  if (Array.isArray(value)) return []
+  return Object.getPrototypeOf(value) === null ? Object.create(null) : {}
 }
 
-function collected(config: unknown, read: ReadSecret): SecretEntry[] {
-  const entries: SecretEntry[] = []
-  const seen = new Set<object>()
-
-  const add = (value: unknown, path: string, depth: number): void => {
-    if (typeof value === 'string') {
-      const isSecretText = value.length <= longestSecret && hasCodePoints(value.trim(), leastPlainString)
-      if (isSecretText) entries.push({ name: path, value })
-      return
-    }
-    if (typeof value !== 'object' || value === null || depth > deepest || seen.has(value)) return
-    if (isSecret(value)) {
-      const text = read(value)
-      if (text !== undefined && text !== '') entries.push({ name: value.name ?? path, value: text })
-      return
-    }
-    seen.add(value)
-    for (const [key, member] of members(value, depth)) {
-      attempt(() => add(member(), path === '' ? key : `${path}.${key}`, depth + 1))
-    }
-  }
-
-  attempt(() => add(config, '', 0))
-  return entries
+function fieldsOf(container: object): Member[] {
+  return Reflect.ownKeys(container)
+    .filter((key) => Object.prototype.propertyIsEnumerable.call(container, key))
+    .map((key) => {
+      const name = typeof key === 'symbol' ? (key.description ?? 'symbol') : key
+      return [key, name, () => Reflect.get(container, key)]
+    })
 }
 
-/** The keys of a container and how to read what is there; nothing for what is not walked. */
-function* members(container: object, depth: number): Generator<[key: string, member: () => unknown]> {
-  if (isMap(container)) {
-    let index = 0
-    for (const [key, value] of container) {
-      yield [typeof key === 'string' ? key : String(index), () => value]
-      index += 1
-    }
-    return
-  }
-  if (isSet(container)) {
-    let index = 0
-    for (const value of container) yield [String(index++), () => value]
-    return
-  }
-  if (depth > 0 && !Array.isArray(container) && !isPlainObject(container)) return
-  for (const key of enumerableKeys(container)) yield [keyName(key), () => Reflect.get(container, key)]
-}
-
-function revealed(config: unknown, read: ReadSecret): unknown {
-  const copies = new Map<object, object>()
-
-  const copy = (value: unknown, depth: number): unknown => {
-    if (typeof value !== 'object' || value === null || depth > deepest) return value
-    if (isSecret(value)) return read(value)
-    const known = copies.get(value)
-    if (known !== undefined) return known
-    if (Array.isArray(value)) {
-      const items: unknown[] = []
-      copies.set(value, items)
-      for (const item of value) items.push(copy(item, depth + 1))
-      return items
-    }
-    if (depth > 0 && !isPlainObject(value)) return value
-    const fields: object = Object.getPrototypeOf(value) === null ? Object.create(null) : {}
-    copies.set(value, fields)
-    for (const key of enumerableKeys(value)) {
-      const field = copy(Reflect.get(value, key), depth + 1)
-      // Defined, not assigned: a key `__proto__` stays a key.
-      Object.defineProperty(fields, key, {
-        value: field,
-        enumerable: true,
-        configurable: true,
-        writable: true,
-      })
-    }
-    return fields
-  }
-
-  return copy(config, 0)
-}
-
-function enumerableKeys(container: object): PropertyKey[] {
-  return Reflect.ownKeys(container).filter((key) =>
-    Object.prototype.propertyIsEnumerable.call(container, key),
-  )
-}
-
-function keyName(key: PropertyKey): string {
-  return typeof key === 'symbol' ? (key.description ?? 'symbol') : String(key)
+/** Of a Map or Set: a key that is no text is called by its place. */
+function entriesOf(container: object): Member[] {
+  const entries = [...(container as Map<unknown, unknown>).entries()] // A Set has them too; if its tag lies, this throws.
+  return entries.map(([key, value], index) => {
+    const name = typeof key === 'string' && isOfTag(container, 'Map') ? key : String(index)
+    return [name, name, () => value]
+  })
 }
 
 /** True for `{…}` and null-prototype objects of any realm; false for class instances. */
@@ -279,18 +251,6 @@ export function isPlainObject(value: object): boolean {
 }
 
 // By tag, not `instanceof`: a Map of another realm is one too.
-function isMap(value: object): value is Map<unknown, unknown> {
-  return Object.prototype.toString.call(value) === '[object Map]'
-}
-
-function isSet(value: object): value is Set<unknown> {
-  return Object.prototype.toString.call(value) === '[object Set]'
-}
-
-function attempt<T>(read: () => T): T | undefined {
-  try {
-    return read()
-  } catch {
-    return undefined
-  }
+function isOfTag(value: object, tag: string): boolean {
+  return Object.prototype.toString.call(value) === `[object ${tag}]`
 }

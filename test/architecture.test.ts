@@ -37,7 +37,7 @@ const worldAllowed: readonly { path: string; names: readonly string[]; reason: s
     reason: 'an HTTP server is a Node program, and Node hands it buffers',
   },
   {
-    path: 'src/providers/openai-connection.ts',
+    path: 'src/providers/connection.ts',
     names: ['process'],
     reason: 'reads the key and the address from the environment when a client is made',
   },

@@ -2,17 +2,11 @@ import { format, inspect } from 'node:util'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it, vi } from 'vitest'
 import { ConfigurationError } from '../src/errors.ts'
-import {
-  collectSecrets,
-  isSecret,
-  openConfig,
-  reveal,
-  revealSecrets,
-  secret,
-  secretLabel,
-} from '../src/secret.ts'
+import { collectSecrets, isSecret, openConfig, reveal, secret, secretLabel } from '../src/secret.ts'
 
 const canary = 'S3CR3T-canary-0123456789'
+
+const revealSecrets = (config: unknown) => openConfig(config).config
 
 describe('secret()', () => {
   it('shows its name or nothing, wherever it is turned into text', () => {
@@ -196,7 +190,7 @@ describe('collectSecrets()', () => {
     ])
   })
 
-  it('reads shared parts once and walks 64 levels deep, as far as revealSecrets() reveals', () => {
+  it('reads shared parts once and walks 64 levels deep, as far as it reveals', () => {
     const nested = (levels: number): unknown => (levels === 0 ? secret(canary) : [nested(levels - 1)])
     const found = [{ name: Array(64).fill(0).join('.'), value: canary }]
     expect([collectSecrets(nested(64)), collectSecrets(nested(65))]).toEqual([found, []])
@@ -228,7 +222,7 @@ describe('collectSecrets()', () => {
   })
 })
 
-describe('revealSecrets()', () => {
+describe('an opened config', () => {
   it('gives a copy of the same shape with values in the place of secrets, and passes everything else on', () => {
     const untouched = {
       date: new Date(0),
@@ -277,11 +271,37 @@ describe('revealSecrets()', () => {
     ])
   })
 
-  it('lets what a function secret throws through', () => {
-    const locked = secret(() => {
-      throw new Error('vault is sealed')
+  it('tells what getters and function secrets threw, and has the rest', () => {
+    const sealed = new Error('vault is sealed')
+    const fail = () => {
+      throw sealed
+    }
+    const config = Object.defineProperty({ locked: secret(fail), key: secret(canary) }, 'getter', {
+      enumerable: true,
+      get: fail,
     })
-    expect(() => revealSecrets({ locked })).toThrow('vault is sealed')
+    expect(openConfig(config)).toEqual({
+      config: { key: canary },
+      secrets: [{ name: 'key', value: canary }],
+      sealedKeys: ['locked', 'key'],
+      failures: [sealed, sealed],
+    })
+  })
+
+  it('tells which keys hold a secret, at any depth', () => {
+    const config = { 'a.b': [{ key: secret(canary) }], map: new Map([[1, secret(undefined)]]), plain: canary }
+    expect(openConfig(config).sealedKeys).toEqual(['a.b', 'map'])
+  })
+
+  it('reads an object of any class, and class instances in it not', () => {
+    class Settings {
+      key = secret(canary)
+      inner: object | undefined = undefined
+    }
+    const inner = new Settings()
+    const opened = openConfig(Object.assign(new Settings(), { inner })).config
+    expect(opened).toEqual({ key: canary, inner })
+    expect(Reflect.get(opened as object, 'inner')).toBe(inner)
   })
 })
 
@@ -289,12 +309,19 @@ describe('openConfig()', () => {
   it('hands out and scrubs the same value, even of a secret that is new at every call', () => {
     let version = 0
     const minted = secret(() => `token-${++version}`, 'minted')
-    expect(openConfig({ minted, again: [minted] })).toEqual({
-      config: { minted: 'token-1', again: ['token-1'] },
+    const config = Object.defineProperty({ minted, again: [minted] }, 'getter', {
+      enumerable: true,
+      get: () => `from getter ${++version}`,
+    })
+    expect(openConfig(config)).toEqual({
+      config: { minted: 'token-1', again: ['token-1'], getter: 'from getter 2' },
       secrets: [
         { name: 'minted', value: 'token-1' },
         { name: 'minted', value: 'token-1' },
+        { name: 'getter', value: 'from getter 2' },
       ],
+      sealedKeys: ['minted', 'again'],
+      failures: [],
     })
   })
 })

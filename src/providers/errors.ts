@@ -1,8 +1,8 @@
 import { LLMError, type LLMErrorKind, messageOf } from '../errors.ts'
 import { isJsonObject } from '../json.ts'
 import type { Scrubber } from '../scrubber.ts'
-import { TooLargeError } from './sse.ts'
 import { kindOf, type WireError } from './error-kind.ts'
+import { TooLargeError } from './sse.ts'
 
 /** Who failed, and what must not show in what is said about it. */
 export interface ErrorSource {
@@ -73,6 +73,25 @@ export function malformedError(what: string, { provider, model }: ErrorSource, r
 
 export function endedEarlyError(source: ErrorSource, requestId?: string): LLMError {
   return malformedError('a stream ended early, before it said why it stopped', source, requestId)
+}
+
+/** How long nothing was said, before the first word or after others. */
+export interface Silence {
+  readonly phase: 'first' | 'idle'
+  readonly ms: number
+}
+
+export function stalledError(
+  { phase, ms }: Silence,
+  { provider, model }: ErrorSource,
+  requestId?: string,
+): LLMError {
+  const [said, option] =
+    phase === 'first' ? ['said nothing', 'firstContentMs'] : ['said nothing more', 'idleMs']
+  return new LLMError(
+    sentence(`${subject(provider, model)} ${said} for ${ms} ms`, '', `${advice.stalled} Or raise ${option}.`),
+    { kind: 'stalled', provider, model, ...(requestId !== undefined && { requestId }) },
+  )
 }
 
 export function abortedError(reason: unknown, { provider, model }: ErrorSource): LLMError {

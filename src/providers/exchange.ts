@@ -4,20 +4,21 @@ import { collect } from '../client/collect.ts'
 import { LLMError, MissingPackageError } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
 import { optional, positiveMs } from '../options.ts'
-import { type Runtime, runtimeCheck } from '../runtime.ts'
+import { createRuntime, type Runtime, runtimeCheck } from '../runtime.ts'
 import {
   abortedError,
   type ErrorSource,
   HttpFailure,
   requestIdOf,
+  type Silence,
   stalledError,
   statusError,
   transportError,
 } from './errors.ts'
 import { readBody, type SseEvent } from './sse.ts'
 
-/** How long a provider may be silent, and whose clock tells. */
-export interface PatienceOptions {
+/** Options of every client: how long its provider may be silent, and whose clock tells. */
+export interface ExchangeOptions {
   /**
    * How long an answer may take to begin, in milliseconds, also one that is sent whole; headers and pings do not begin
    * it. Raise it for models that think long before they say anything. Default: 300 000.
@@ -32,22 +33,30 @@ export interface PatienceOptions {
   readonly runtime?: Partial<Runtime>
 }
 
-export const patienceChecks = {
+export const exchangeChecks = {
   firstContentMs: optional(positiveMs()),
   idleMs: optional(positiveMs()),
   runtime: optional(runtimeCheck),
+}
+
+export interface ExchangeSettings {
+  readonly firstContentMs: number
+  readonly idleMs: number
+  readonly runtime: Runtime
+}
+
+export function exchangeSettings(options: ExchangeOptions): ExchangeSettings {
+  const { firstContentMs = 300_000, idleMs = 60_000, runtime } = options
+  return { firstContentMs, idleMs, runtime: createRuntime(runtime) }
 }
 
 /** `'call'`: the answer is asked for in one body; `'stream'`: as events. Servers may do otherwise. */
 export type CallMode = 'call' | 'stream'
 
 /** What is particular about speaking to one provider. `Exchange` does the rest. */
-export interface Wire {
+export interface Wire extends ExchangeSettings {
   /** Who it is that fails, and what no error may show. */
   readonly source: ErrorSource
-  readonly runtime: Runtime
-  readonly firstContentMs: number
-  readonly idleMs: number
   /**
    * The body of a request. Pure, but for what it keeps of messages it has written before; `warn` is told what had to be
    * left out.
@@ -130,51 +139,174 @@ export class Exchange {
     mode: CallMode,
     left?: AbortSignal,
   ): AsyncGenerator<LLMChunk, void, undefined> {
-    const { source } = this.#wire
+    const wire = this.#wire
     // The SDK hangs listeners on the signal it is given, so it gets one that ends with this call.
     const { controller, unlink } = linkedController(options.signal, left)
     const { signal } = controller
+    const watch = new SilenceWatch(wire, controller)
+    let requestId: string | undefined
     let reader: AnswerReader | undefined
-    let watch: SilenceWatch | undefined
+    let end: LLMChunk | undefined
     try {
       signal.throwIfAborted()
-      const warn = (message: string) => tell(options, message)
-      const body = this.#wire.encode(request, mode, warn)
-      watch = new SilenceWatch(this.#wire, controller)
-      const response = await untilAborted(this.#wire.send(body, headersOf(options), signal), signal)
-      reader = this.#wire.reader(requestIdOf(response.headers))
-      const parts = readBody(response.body, signal, () => watch?.heard())
-      let end: LLMChunk | undefined
+      const body = wire.encode(request, mode, (message) => warn(options, message))
+      watch.start()
+      const response = await untilAborted(wire.send(body, headersOf(options), signal), signal)
+      requestId = requestIdOf(response.headers)
+      reader = wire.reader(requestId)
+      const parts = readBody(response.body, signal, () => watch.heard())
       for await (const part of parts) {
-        const events = typeof part === 'string' ? [part] : part
-        for (const event of events) {
+        for (const event of typeof part === 'string' ? [part] : part) {
           // What arrived before an abort is not handed out after it.
           signal.throwIfAborted()
           const chunks = typeof event === 'string' ? reader.readBody(event) : reader.readEvent(event)
           for (const chunk of chunks) {
+            watch.pause()
             yield chunk
-            // After the reader took it: its time is not the provider's.
-            if (isContent(chunk)) watch.heard()
+            watch.resume(isContent(chunk))
           }
         }
         if (!reader.isDone) continue
         end = reader.end()
-        await readOut(parts, controller, this.#wire.runtime)
+        await readOut(parts, controller, wire.runtime)
         break
       }
       options.signal?.throwIfAborted()
-      yield end ?? reader.end()
+      end ??= reader.end()
     } catch (thrown) {
       const stopper = [options.signal, left].find((each) => each?.aborted)
-      if (stopper) throw abortedError(stopper.reason, source)
-      if (watch?.stall === undefined || thrown !== watch.stall) throw errorOf(thrown, source)
+      if (stopper) throw abortedError(stopper.reason, wire.source)
+      if (watch.stalledIn === undefined) throw errorOf(thrown, wire.source)
       // Some servers say why they stopped, and then neither announce the end nor hang up.
-      const end = wholeEnd(reader)
-      if (end === undefined) throw watch.stall
-      yield end
+      end = wholeEnd(reader)
+      if (end === undefined) throw stalledError(watch.stalledIn, wire.source, requestId)
     } finally {
       controller.abort()
       unlink()
     }
+    // Only now, when nothing is held any more: nobody has to ask again after the end.
+    yield end
+  }
+}
+
+/** Ends a call whose provider has been silent for too long; while the call is paused, time does not count. */
+class SilenceWatch {
+  readonly #wire: Wire
+  readonly #controller: AbortController
+  #hasBegun = false
+  /** Milliseconds without content before `#since`. */
+  #silentMs = 0
+  #since: number | undefined
+  #stalledIn: Silence | undefined
+
+  constructor(wire: Wire, controller: AbortController) {
+    this.#wire = wire
+    this.#controller = controller
+  }
+
+  /** Which silence it was that ended the call, if one did. */
+  get stalledIn(): Silence | undefined {
+    return this.#stalledIn
+  }
+
+  start(): void {
+    this.#since = this.#wire.runtime.now()
+    this.#watch().catch(() => {
+      // The call ended, and its signal took the sleep with it.
+    })
+  }
+
+  heard(): void {
+    this.#hasBegun = true
+    this.#silentMs = 0
+    this.#since = this.#wire.runtime.now()
+  }
+
+  pause(): void {
+    this.#silentMs = this.#silence()
+    this.#since = undefined
+  }
+
+  resume(wasContent: boolean): void {
+    if (wasContent) this.heard()
+    else this.#since = this.#wire.runtime.now()
+  }
+
+  // One timer for a whole call, not one for each of its thousands of pieces: it looks at the clock when it rings.
+  async #watch(): Promise<void> {
+    const { firstContentMs, idleMs, runtime } = this.#wire
+    for (;;) {
+      const limitMs = this.#hasBegun ? idleMs : firstContentMs
+      const leftMs = this.#since === undefined ? limitMs : limitMs - this.#silence()
+      if (leftMs <= 0) {
+        this.#stalledIn = this.#hasBegun
+          ? { phase: 'idle', ms: idleMs }
+          : { phase: 'first', ms: firstContentMs }
+        return this.#controller.abort(new Error('The provider was silent for too long.'))
+      }
+      // Not longer than the shorter limit: an answer may begin while this sleeps.
+      await runtime.sleep(Math.min(leftMs, idleMs), this.#controller.signal)
+    }
+  }
+
+  #silence(): number {
+    return this.#silentMs + (this.#since === undefined ? 0 : this.#wire.runtime.now() - this.#since)
+  }
+}
+
+/** An empty shell of a tool call is none: it could be sent for ever. */
+function isContent(chunk: LLMChunk): boolean {
+  if (chunk.type !== 'tool_call') return true
+  return chunk.id !== undefined || chunk.toolName !== undefined || chunk.parametersText !== undefined
+}
+
+function wholeEnd(reader: AnswerReader | undefined): LLMChunk | undefined {
+  try {
+    return reader?.end()
+  } catch {
+    return undefined
+  }
+}
+
+function headersOf({ headers, idempotencyKey }: CallOptions): Readonly<Record<string, string>> {
+  return { ...(idempotencyKey !== undefined && { 'Idempotency-Key': idempotencyKey }), ...headers }
+}
+
+function warn({ notify }: CallOptions, message: string): void {
+  try {
+    notify?.({ type: 'warning', message })
+  } catch {
+    // A listener that throws cannot harm a call.
+  }
+}
+
+function errorOf(thrown: unknown, source: ErrorSource): unknown {
+  if (thrown instanceof LLMError || thrown instanceof MissingPackageError) return thrown
+  const { cause } = Object(thrown) as { cause?: unknown } // only compared
+  const failure = [thrown, cause].find((each) => each instanceof HttpFailure)
+  return failure ? statusError(failure, source) : transportError(thrown, source)
+}
+
+/**
+ * Reads what comes after the announced end, usually the end itself, so that the connection can be used again. Not for
+ * long: some servers keep it open.
+ */
+async function readOut(
+  parts: AsyncIterator<unknown>,
+  controller: AbortController,
+  runtime: Runtime,
+): Promise<void> {
+  const timer = new AbortController()
+  const late = runtime.sleep(50, timer.signal).then(
+    () => controller.abort(),
+    () => {},
+  )
+  try {
+    while (!(await parts.next()).done);
+  } catch {
+    // The answer was whole before.
+  } finally {
+    timer.abort()
+    await late
   }
 }

@@ -1,3 +1,5 @@
+import { flag, integer, object, oneOf, optional } from '../options.ts'
+
 /** What servers that speak Chat Completions do differently. */
 export interface Quirks {
   /** Where the limit of the answer goes. Default: `max_completion_tokens` at OpenAI itself, else `max_tokens`. */
@@ -16,3 +18,9 @@ export const openAIQuirks: Quirks = {
 
 /** Ollama, llama.cpp, vLLM, LM Studio and whatever else is behind a base URL that is not OpenAI's. */
 export const compatibleQuirks: Quirks = { ...openAIQuirks, maxTokensField: 'max_tokens' }
+
+export const quirksCheck = object({
+  maxTokensField: optional(oneOf('max_completion_tokens', 'max_tokens')),
+  streamUsage: optional(flag()),
+  maxToolCallIdLength: optional(integer(9)),
+})

@@ -17,14 +17,15 @@ const longestStream = 512 * 2 ** 20
 
 /**
  * Reads a response body: the events of each piece that arrives, if it is an event stream, and otherwise, whatever its
- * content type says, its whole text as the only item. An event that the end of the body cuts off is given as it is.
- * Leaving the iterator, and `signal`, cancel the body.
+ * content type says, its whole text as the only item; `onText` hears of each piece of that which is more than blanks. An
+ * event that the end of the body cuts off is given as it is. Leaving the iterator, and `signal`, cancel the body.
  *
  * @throws TooLargeError; the signal's reason; whatever the transport throws.
  */
 export async function* readBody(
   body: ReadableStream<Uint8Array> | null,
   signal: AbortSignal,
+  onText: () => void = () => {},
 ): AsyncGenerator<readonly SseEvent[] | string, void, undefined> {
   let start = ''
   let events: EventReader | undefined
@@ -32,7 +33,10 @@ export async function* readBody(
     if (events === undefined) {
       start += text
       if (start.length > longestText) throw new TooLargeError('a text of more than 16 million characters')
-      if (!startsAsEvents(start)) continue
+      if (!startsAsEvents(start)) {
+        if (text.trim() !== '') onText()
+        continue
+      }
       events = new EventReader()
       yield events.read(start)
       continue

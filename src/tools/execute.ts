@@ -15,7 +15,7 @@ import { didYouMean } from '../options.ts'
 import type { Runtime } from '../runtime.ts'
 import { buildInput, type InputScope, type RegisteredTool, type ToolInput } from './input.ts'
 import { cutText, outputJson, outputObject, outputText, wellFormed } from './output.ts'
-import { type DynamicTools, isToolOutput, type Tool, type ToolContext } from './tool.ts'
+import { type DynamicTools, type Effect, isToolOutput, type Tool, type ToolContext } from './tool.ts'
 
 /** What a call is run in. */
 export interface ExecutionScope extends InputScope {
@@ -122,7 +122,7 @@ async function run(
   let ending: Ending = notBegun
   for (let attempt = 1; !scope.signal.aborted; attempt += 1) {
     const ended = await executeOnce(call, tool, input, tools, scope)
-    ending = endingOf(ended, tool, effect)
+    ending = endingOf(ended, effect)
     const isFinal = ended.how !== 'threw' || ending.status !== 'failed' || ending.fatal !== undefined
     if (isFinal || attempt >= attempts) break
     // An abort ends the wait, and with it the loop.
@@ -145,10 +145,8 @@ function delayBefore(n: number, { retry }: Tool): number {
 type Ended =
   | { readonly how: 'returned'; readonly value: unknown }
   /** `stopped`: why it had been told to stop, if it had. */
-  | { readonly how: 'threw'; readonly thrown: unknown; readonly stopped?: Stop }
-  | { readonly how: 'left behind'; readonly stopped: Stop }
-
-type Stop = { readonly why: 'aborted' } | { readonly why: 'timeout'; readonly error: ToolTimeoutError }
+  | { readonly how: 'threw'; readonly thrown: unknown; readonly stopped?: ErrorInfo }
+  | { readonly how: 'left behind'; readonly stopped: ErrorInfo }
 
 /** One execution. When told to stop, by the run or its own timeout, the tool has `graceMs` to end by itself. */
 async function executeOnce(
@@ -161,11 +159,11 @@ async function executeOnce(
   const { runtime } = scope
   const { controller, unlink } = linkedController(scope.signal)
   const over = new AbortController()
-  let stopped: Stop | undefined
+  let stopped: ErrorInfo | undefined
 
   const leftBehind = new Promise<Ended>((resolve) => {
     const countDown = async () => {
-      stopped ??= { why: 'aborted' }
+      stopped ??= failed('aborted', `The run was stopped before the tool "${tool.name}" finished.`).error
       await runtime.sleep(scope.graceMs, over.signal)
       resolve({ how: 'left behind', stopped })
     }
@@ -174,7 +172,7 @@ async function executeOnce(
   const overtime = async (ms: number) => {
     await runtime.sleep(ms, over.signal)
     const error = new ToolTimeoutError(call.toolName, ms)
-    stopped ??= { why: 'timeout', error }
+    stopped ??= { code: error.code, message: error.message }
     controller.abort(error)
   }
   const context: ToolContext = {
@@ -218,26 +216,23 @@ function dynamicTools(tools: ToolSource): DynamicTools {
   }
 }
 
-function endingOf(ended: Ended, tool: Tool, effect: string): Ending {
+function endingOf(ended: Ended, effect: Effect): Ending {
   if (ended.how === 'returned') return returned(ended.value)
-  if (ended.how === 'threw' && isTercetError(ended.thrown) && ended.thrown.code === 'fatal_tool') {
-    return { ...failed('fatal_tool', messageOf(ended.thrown)), fatal: ended.thrown }
+  if (ended.how === 'threw') {
+    const { thrown } = ended
+    const isFatal = isTercetError(thrown) && thrown.code === 'fatal_tool'
+    if (isFatal) return { ...failed(thrown.code, thrown.message), fatal: thrown }
+    if (ended.stopped === undefined) return threw(thrown)
   }
-  if (ended.how === 'threw' && ended.stopped === undefined) return threw(ended.thrown)
   // It was under way when it was stopped: only the tool's own promise says whether doing it again is safe.
   const advice =
     effect === 'once'
       ? ' Its outcome is unknown: check before you call it again.'
       : ' It may be called again.'
-  const { code, message } =
-    ended.stopped?.why === 'timeout'
-      ? ended.stopped.error
-      : { code: 'aborted', message: `The run was stopped before the tool "${tool.name}" finished.` }
+  const { code, message } = ended.stopped
   if (ended.how === 'threw') return failed(code, message + advice)
-  return {
-    status: 'abandoned',
-    error: { code, message: `${message} It did not stop and was left behind.${advice}` },
-  }
+  const told = failed(code, `${message} It did not stop and was left behind.${advice}`)
+  return { ...told, status: 'abandoned' }
 }
 
 function returned(value: unknown): Ending {
@@ -264,46 +259,42 @@ function render(
   scope: ExecutionScope,
 ): ToolOutcome {
   const { scrubber } = scope.secrets
+  const isOk = ending.status === 'completed'
+  const data = isOk && isData(ending.output) ? outputJson(ending.output) : undefined
+  const said = isOk ? modelText(tool, ending.output, data, scope) : wellFormed(ending.error.message)
   // Scrubbed before it is cut: half a secret is not recognised any more.
-  const cut = (text: string) => cutText(scrubber.text(wellFormed(text)), tool?.maxOutput ?? scope.maxOutput)
-  const metadata = ending.metadata === undefined ? undefined : scrubber.value(outputObject(ending.metadata))
-  const base = { callId: call.id, toolName: call.toolName, durationMs, ...(metadata && { metadata }) }
-  if (ending.status === 'completed') {
-    const { output } = ending
-    const { text, isCut } = cut(modelText(tool, output, scope))
-    const data =
-      output === undefined || typeof output === 'string' ? undefined : scrubber.value(outputJson(output))
-    const result: ToolResult = {
-      ...base,
-      ok: true,
-      output: text,
-      ...(data !== undefined && { data }),
-      ...(isCut && { truncated: true as const }),
-    }
-    return { status: 'completed', result }
-  }
-  const { text: message, isCut } = cut(ending.error.message)
+  const { text, isCut } = cutText(scrubber.text(said), tool?.maxOutput ?? scope.maxOutput)
+  const metadata = ending.metadata === undefined ? undefined : outputObject(ending.metadata)
   const result: ToolResult = {
-    ...base,
-    ok: false,
-    output: `Error: ${message}`,
-    error: { code: ending.error.code, message },
+    callId: call.id,
+    toolName: call.toolName,
+    ok: isOk,
+    output: isOk ? text : `Error: ${text}`,
+    ...(data !== undefined && { data: scrubber.value(data) }),
+    ...(!isOk && { error: { code: ending.error.code, message: text } }),
     ...(isCut && { truncated: true as const }),
+    ...(metadata && { metadata: scrubber.value(metadata) }),
+    durationMs,
   }
-  return { status: ending.status, result, ...(ending.fatal && { fatal: ending.fatal }) }
+  return { status: ending.status, result, ...(!isOk && ending.fatal && { fatal: ending.fatal }) }
 }
 
+const isData = (output: unknown): boolean => output !== undefined && typeof output !== 'string'
+
+/** `data` is the output as JSON, where it is no text: anything is read once only. */
 function modelText(
   tool: Tool | undefined,
   output: unknown,
+  data: JsonValue | undefined,
   { onDiagnostic, secrets }: ExecutionScope,
 ): string {
-  if (typeof tool?.formatOutput !== 'function') return outputText(output)
-  try {
-    return outputText(tool.formatOutput(output))
-  } catch (thrown) {
-    const said = `formatOutput of tool "${tool.name}" failed, the model is shown the plain output: ${messageOf(thrown)}`
-    onDiagnostic('hook_failed', secrets.scrubber.text(said))
-    return outputText(output)
+  if (typeof tool?.formatOutput === 'function') {
+    try {
+      return outputText(tool.formatOutput(output))
+    } catch (thrown) {
+      const said = `formatOutput of tool "${tool.name}" failed, the model is shown the plain output: ${messageOf(thrown)}`
+      onDiagnostic('hook_failed', secrets.scrubber.text(said))
+    }
   }
+  return outputText(data ?? output)
 }

@@ -174,7 +174,7 @@ export class ToolRegistry implements Iterable<Tool>, ToolSource {
 
   /** What must not be shown of the configs of all sets, as they are now. A config that is a function has none yet. */
   secrets(): readonly SecretEntry[] {
-    return [...this.#toolsets.values()].flatMap((toolset) => toolSetAccess(toolset).staticSecrets())
+    return [...this.#toolsets.values()].flatMap((toolset) => toolSetAccess(toolset).static().secrets)
   }
 
   /** A tool with all that running it takes. */
@@ -261,7 +261,7 @@ async function definitionOf({ name, tool, schemas, toolset }: RegisteredTool): P
   const parameters: JsonSchema = await parametersSchema(name, schemas.parameters)
   if (toolset) {
     const { names } = await schemas.parameters.keys()
-    refuseVisibleSecrets(name, names, toolSetAccess(toolset).sealedKeys())
+    refuseVisibleSecrets(name, names, toolSetAccess(toolset).static().sealedKeys)
   }
   return Object.freeze({ name, description: tool.description, parameters })
 }

@@ -46,11 +46,11 @@ function nodeFault(node: unknown, path: readonly string[], root: JsonSchema): st
   if (typeof node === 'boolean') return undefined
   if (!isJsonObject(node)) return `${at(path)} must be a schema object such as { type: "string" }`
   for (const [keyword, value] of Object.entries(node)) {
-    const wanted = wantedOf(keyword, value, root)
-    if (wanted !== undefined) return `${at([...path, keyword])} must ${wanted}`
+    const rule = rules.get(keyword)
+    if (rule && !rule.fits(value, root)) return `${at([...path, keyword])} must ${rule.wanted}`
   }
-  const whole = wholeFault(node, root)
-  if (whole !== undefined) return `${at(path)} ${whole}`
+  const fault = wholeFault(node, path, root)
+  if (fault !== undefined) return fault
   for (const [place, child] of childrenOf(node)) {
     const fault = nodeFault(child, [...path, ...place], root)
     if (fault !== undefined) return fault
@@ -58,53 +58,69 @@ function nodeFault(node: unknown, path: readonly string[], root: JsonSchema): st
   return undefined
 }
 
-/** What a keyword's value must be, if it is not. */
-function wantedOf(keyword: string, value: JsonValue, root: JsonSchema): string | undefined {
-  switch (keyword) {
-    case 'type': {
-      const named: readonly JsonValue[] = Array.isArray(value) ? value : [value]
-      return named.length > 0 && named.every((type) => types.includes(type))
-        ? undefined
-        : `be one of ${types.join(', ')}`
-    }
-    case 'required':
-      return Array.isArray(value) && value.every((name) => typeof name === 'string')
-        ? undefined
-        : 'be an array of property names'
-    case 'enum':
-      return Array.isArray(value) && value.length > 0 ? undefined : 'be an array with at least one value'
-    case 'pattern':
-      return isPattern(value) ? undefined : 'be a regular expression'
-    case '$ref':
-      return typeof value === 'string' && resolveRef(root, value) !== undefined
-        ? undefined
-        : 'point into this schema, such as "#/$defs/name"'
-    default:
-      if (maps.includes(keyword) && !isJsonObject(value)) return 'be an object'
-      if (lists.includes(keyword) && !(Array.isArray(value) && value.length > 0))
-        return 'be an array of schemas'
-      return undefined
-  }
-}
-
 /** What is wrong although each keyword by itself is right. */
-function wholeFault(node: JsonSchema, root: JsonSchema): string | undefined {
+function wholeFault(node: JsonSchema, path: readonly string[], root: JsonSchema): string | undefined {
   const { type, items, prefixItems, properties } = node
-  const hostile = Object.keys(properties ?? {}).find((name) => hostileKeys.has(name))
-  if (hostile !== undefined) return `must not have the name ${hostile} among its properties`
   if (type === 'array' && items === undefined && prefixItems === undefined) {
-    return 'is an array and must say what its items are: items: { type: … }'
+    return `${at(path)} is an array and must say what its items are: items: { type: … }`
   }
+  if (!isJsonObject(properties)) return undefined
+  const hostile = Object.keys(properties).find((name) => hostileKeys.has(name))
+  if (hostile !== undefined) return `${at([...path, 'properties'])} must not have the name ${hostile}`
   const { names, isOpen } = knownKeys(node, root)
   const missing = listAt(node, 'required').find((name) => !names.has(String(name)))
-  if (properties === undefined || isOpen || missing === undefined) return undefined
-  return `in required names ${JSON.stringify(missing)}, which is not among the properties`
+  if (isOpen || missing === undefined) return undefined
+  return `${at([...path, 'required'])} names ${JSON.stringify(missing)}, which is not among the properties`
 }
 
 const types: readonly unknown[] = ['string', 'number', 'integer', 'boolean', 'array', 'object', 'null']
-const maps: readonly string[] = ['properties', 'patternProperties', 'definitions', '$defs']
-const lists: readonly string[] = ['allOf', 'anyOf', 'oneOf', 'prefixItems']
-const singles: readonly string[] = [
+
+interface Rule {
+  fits(value: JsonValue, root: JsonSchema): boolean
+  /** Completes "must …". */
+  readonly wanted: string
+}
+
+const isMap: Rule = { fits: isJsonObject, wanted: 'be an object' }
+const isList: Rule = { fits: isFilled, wanted: 'be an array of schemas' }
+
+/** What the value of a keyword has to be. */
+const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  [
+    'type',
+    {
+      fits: (value) => (isFilled(value) ? value : [value]).every((type) => types.includes(type)),
+      wanted: `be one of ${types.join(', ')}`,
+    },
+  ],
+  [
+    'required',
+    {
+      fits: (value) => Array.isArray(value) && value.every((name) => typeof name === 'string'),
+      wanted: 'be an array of property names',
+    },
+  ],
+  ['enum', { fits: isFilled, wanted: 'be an array with at least one value' }],
+  ['pattern', { fits: isPattern, wanted: 'be a regular expression' }],
+  [
+    '$ref',
+    {
+      fits: (value, root) => typeof value === 'string' && resolveRef(root, value) !== undefined,
+      wanted: 'point into this schema, such as "#/$defs/name"',
+    },
+  ],
+  ['properties', isMap],
+  ['patternProperties', isMap],
+  ['definitions', isMap],
+  ['$defs', isMap],
+  ['allOf', isList],
+  ['anyOf', isList],
+  ['oneOf', isList],
+  ['prefixItems', isList],
+])
+
+// Where one schema stands. `items` may also be a list of them.
+const places: readonly string[] = [
   'items',
   'additionalProperties',
   'additionalItems',
@@ -118,14 +134,18 @@ const singles: readonly string[] = [
 /** The schemas within a schema, and where in it they stand. */
 function childrenOf(node: JsonSchema): [place: string[], child: JsonValue][] {
   return Object.entries(node).flatMap(([keyword, value]): [string[], JsonValue][] => {
-    const isMany =
-      maps.includes(keyword) || lists.includes(keyword) || (keyword === 'items' && Array.isArray(value))
-    if (isMany) return Object.entries(value as JsonObject).map(([name, child]) => [[keyword, name], child]) // found out before
-    return singles.includes(keyword) ? [[[keyword], value]] : []
+    const rule = rules.get(keyword)
+    const isMany = rule === isMap || rule === isList || (keyword === 'items' && Array.isArray(value))
+    if (!isMany) return places.includes(keyword) ? [[[keyword], value]] : []
+    return Object.entries<JsonValue>(value as JsonObject).map(([name, child]) => [[keyword, name], child]) // or an array
   })
 }
 
-function isPattern(pattern: unknown): boolean {
+function isFilled(value: JsonValue): value is readonly JsonValue[] {
+  return Array.isArray(value) && value.length > 0
+}
+
+function isPattern(pattern: JsonValue): boolean {
   try {
     return typeof pattern === 'string' && new RegExp(pattern, 'u') instanceof RegExp
   } catch {

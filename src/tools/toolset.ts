@@ -1,7 +1,7 @@
 import { ConfigurationError, DuplicateToolError, messageOf, shown } from '../errors.ts'
 import { checkOptions, either, filledText, fn, hidden, list, optional, text, that } from '../options.ts'
 import { Scrubber } from '../scrubber.ts'
-import { collectSecrets, isPlainObject, isSecret, openConfig, type SecretEntry } from '../secret.ts'
+import { isPlainObject, isSecret, type OpenedConfig, openConfig, type SecretEntry } from '../secret.ts'
 import { checkTool, type ToolSchemas } from './define.ts'
 import { CompiledSchema, isSchema } from './schema.ts'
 import type { Schema, Tool } from './tool.ts'
@@ -93,8 +93,7 @@ export class ToolSet {
   get [access](): ToolSetAccess {
     return {
       schemasOf: (tool) => this.#schemas.get(tool),
-      staticSecrets: () => (typeof this.#config === 'function' ? [] : collectSecrets(this.#config)),
-      sealedKeys: () => (typeof this.#config === 'function' ? [] : sealedKeys(this.#config)),
+      static: () => openConfig(typeof this.#config === 'function' ? {} : this.#config),
       open: (scope) => this.#open(scope),
     }
   }
@@ -114,8 +113,8 @@ export class ToolSet {
     const parsed = withParsed(opened.config, checked?.value)
     return {
       config: parsed,
-      secrets: [...opened.secrets, ...collectSecrets(parsed)],
-      sealedKeys: sealedKeys(config),
+      secrets: [...opened.secrets, ...openConfig(parsed).secrets],
+      sealedKeys: opened.sealedKeys,
       ...(this.#configSchema && { schema: this.#configSchema }),
     }
   }
@@ -135,7 +134,6 @@ export class ToolSet {
   #check(config: ConfigSource): void {
     if (typeof config === 'function') return
     const opened = this.#read(config)
-    const sealed = sealedKeys(config)
     const fitted = (schema: CompiledSchema | undefined, value: Config, whose: string): Config => {
       const checked = schema?.validate(value, new Scrubber(opened.secrets))
       // A schema that takes its time is asked again when a tool is called.
@@ -151,18 +149,17 @@ export class ToolSet {
       if (keys === undefined) continue
       if (keys instanceof Promise)
         keys.catch(() => {}) // told by whoever needs them
-      else refuseVisibleSecrets(tool.name, keys.names, sealed)
+      else refuseVisibleSecrets(tool.name, keys.names, opened.sealedKeys)
     }
   }
 
-  #read(config: Config): { config: Config; secrets: readonly SecretEntry[] } {
-    try {
-      const opened = openConfig(config)
-      return { config: opened.config as Config, secrets: opened.secrets } // the same shape, and it was a bag
-    } catch (thrown) {
-      const said = new Scrubber(collectSecrets(config)).text(messageOf(thrown))
+  #read(config: Config): OpenedConfig & { config: Config } {
+    const opened = openConfig(config)
+    if (opened.failures.length > 0) {
+      const said = new Scrubber(opened.secrets).text(messageOf(opened.failures[0]))
       throw new ConfigurationError('config', `The config of tool set "${this.name}" cannot be read: ${said}`)
     }
+    return opened as OpenedConfig & { config: Config } // the same shape, and it was a bag
   }
 
   #unfit(whose: string, issues: readonly string[]): ConfigurationError {
@@ -186,9 +183,8 @@ export interface OpenToolConfig {
 
 interface ToolSetAccess {
   schemasOf(tool: Tool): ToolSchemas | undefined
-  /** Of a config that is no function, as they are now. */
-  staticSecrets(): readonly SecretEntry[]
-  sealedKeys(): readonly string[]
+  /** The config as it is now; an empty one if it is a function. */
+  static(): OpenedConfig
   /** @throws ConfigurationError (as a rejection), its message scrubbed. */
   open(scope: ConfigScope): Promise<OpenToolConfig>
 }
@@ -239,16 +235,4 @@ function isBag(value: unknown): value is Config {
 // Never the value: whatever was given instead of a config may be a credential.
 function kindOf(value: unknown): string {
   return typeof value === 'object' || value === undefined ? shown(value) : `a ${typeof value}`
-}
-
-function sealedKeys(config: Config): string[] {
-  return Object.keys(config).filter((key) => holdsSecret(config[key], new Set()))
-}
-
-function holdsSecret(value: unknown, seen: Set<object>): boolean {
-  if (typeof value !== 'object' || value === null || seen.has(value)) return false
-  if (isSecret(value)) return true
-  seen.add(value)
-  if (!Array.isArray(value) && !isPlainObject(value)) return false
-  return Object.values(value).some((member) => holdsSecret(member, seen))
 }

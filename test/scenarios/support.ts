@@ -63,7 +63,6 @@ export interface Variant {
 }
 
 export interface Stage {
-  readonly agent: Agent<unknown>
   readonly provider: StrictProvider
   readonly clock: VirtualClock
   run(input: Content, options?: RunOptions, watch?: (event: AgentEvent) => 'leave' | void): Promise<void>
@@ -100,7 +99,6 @@ export async function playScenario(
   const results: RunResult<unknown>[] = []
   const executed: string[] = []
   const stage: Stage = {
-    agent,
     provider,
     clock,
     run: async (input, options, watch) => {
@@ -108,6 +106,7 @@ export async function playScenario(
       results.length += 1
       const run = agent.runStream(input, { context: executed, ...options })
       for await (const event of run) {
+        // The retry is told, then waited for.
         if (event.type === 'retry') void clock.advance(event.delayMs)
         if (watch?.(event) === 'leave') break
       }

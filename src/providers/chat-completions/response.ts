@@ -2,8 +2,8 @@ import type { LLMChunk, StopReason } from '../../client/client.ts'
 import { type DraftSource, ResponseDraft } from '../../client/collect.ts'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../json.ts'
 import type { Usage } from '../../messages.ts'
-import type { SseEvent } from '../sse.ts'
 import { bodyError, type ErrorSource, endedEarlyError, malformedError } from '../errors.ts'
+import type { SseEvent } from '../sse.ts'
 
 export interface CompletionSource extends ErrorSource, DraftSource {
   readonly requestId?: string | undefined
