@@ -99,6 +99,8 @@ export interface Usage {
   readonly cachedInputTokens?: number
   readonly cacheWriteTokens?: number
   readonly reasoningTokens?: number
+  /** What it cost in USD, as billed, where the provider says so. A sum is of those that were said. */
+  readonly costUsd?: number
   /** The provider reported nothing, or was stopped before it could: at least a part is our own estimate. */
   readonly estimated?: true
 }
@@ -111,12 +113,14 @@ export function addUsage(a: Usage, b: Usage): Usage {
   const cachedInputTokens = sum(a.cachedInputTokens, b.cachedInputTokens)
   const cacheWriteTokens = sum(a.cacheWriteTokens, b.cacheWriteTokens)
   const reasoningTokens = sum(a.reasoningTokens, b.reasoningTokens)
+  const costUsd = sum(a.costUsd, b.costUsd)
   return {
     inputTokens: a.inputTokens + b.inputTokens,
     outputTokens: a.outputTokens + b.outputTokens,
     ...(cachedInputTokens !== undefined && { cachedInputTokens }),
     ...(cacheWriteTokens !== undefined && { cacheWriteTokens }),
     ...(reasoningTokens !== undefined && { reasoningTokens }),
+    ...(costUsd !== undefined && { costUsd }),
     ...((a.estimated || b.estimated) && { estimated: true as const }),
   }
 }

@@ -225,7 +225,6 @@ function isBetween(value: unknown, min: number, max: number): boolean {
 }
 
 function numberWanted(min: number, max: number): string {
-  if (min === Number.NEGATIVE_INFINITY && max === Number.POSITIVE_INFINITY) return 'a finite number'
-  if (max === Number.POSITIVE_INFINITY) return `a number of at least ${min}`
-  return min === Number.NEGATIVE_INFINITY ? `a number of at most ${max}` : `a number from ${min} to ${max}`
+  if (max < Number.POSITIVE_INFINITY) return `a number from ${min} to ${max}`
+  return min > Number.NEGATIVE_INFINITY ? `a number of at least ${min}` : 'a finite number'
 }

@@ -99,10 +99,12 @@ export class ResponseDraft {
    * The whole response. A reply that calls tools stopped for them, whatever its wire says, unless it was cut or withheld,
    * and one that calls none did not. `''` and no parameters at all are `{}`.
    */
-  finish({ stopReason, usage, requestId }: DraftEnd): LLMResponse {
+  finish({ stopReason, usage, requestId, opaque }: DraftEnd): LLMResponse {
     const { provider, model } = this.#source
     const toolCalls = this.#toolCalls()
-    const reasoning: Reasoning[] = this.#reasoning === '' ? [] : [{ provider, model, text: this.#reasoning }]
+    const text = this.#reasoning
+    const thought = { ...(text !== '' && { text }), ...(opaque !== undefined && { opaque }) }
+    const reasoning: Reasoning[] = Object.keys(thought).length === 0 ? [] : [{ provider, model, ...thought }]
     const isOpen = stopReason === 'stop' || stopReason === 'unknown' || stopReason === 'tool_calls'
     const forTools =
       toolCalls.length > 0 ? 'tool_calls' : stopReason === 'tool_calls' ? 'unknown' : stopReason
@@ -163,6 +165,8 @@ export interface DraftEnd {
   readonly stopReason: StopReason
   readonly usage?: Usage | undefined
   readonly requestId?: string | undefined
+  /** What the provider wants back with its reasoning. */
+  readonly opaque?: JsonValue | undefined
 }
 
 interface ReadPiece {

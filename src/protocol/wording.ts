@@ -36,7 +36,16 @@ export function corrected(
   const { said, problem } = correction
   return [
     ...messages,
-    ...(said.trim() !== '' ? [{ role: 'assistant' as const, content: said }] : []),
+    ...(said.trim() !== '' ? [{ role: 'assistant' as const, content: excerpt(said) }] : []),
     { role: 'user', content: `${problem} Reply again, complete and in the right form.` },
   ]
+}
+
+// Enough to recognise it by; a reply of megabytes is not sent back.
+const longestExcerpt = 8_000
+
+function excerpt(said: string): string {
+  if (said.length <= longestExcerpt) return said
+  const half = longestExcerpt / 2
+  return `${said.slice(0, half)}\n… (${said.length - longestExcerpt} characters left out) …\n${said.slice(-half)}`.toWellFormed()
 }

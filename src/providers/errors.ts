@@ -148,10 +148,12 @@ function readWireError(body: unknown, text: string): WireError {
   }
   const { error } = body
   if (isJsonObject(error)) return readWireError(error, '')
-  const { message, detail, type, code } = body
+  const { message, detail, type, code, failed_generation: failed } = body
   const said = [message, error, detail].find((value) => value !== undefined && value !== null && value !== '')
+  const text = typeof said === 'string' ? said : said === undefined ? '' : safeJson(said)
   return {
-    message: typeof said === 'string' ? said : said === undefined ? '' : safeJson(said),
+    // What Groq's model wrote instead of a tool call that can be read.
+    message: typeof failed === 'string' && failed !== '' ? `${text} It wrote: ${failed}` : text,
     type: typeof type === 'string' ? type : '',
     code: typeof code === 'string' || typeof code === 'number' ? String(code) : '',
   }

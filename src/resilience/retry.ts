@@ -37,7 +37,7 @@ export interface RetryOptions {
 
 /**
  * Tries a failed model call again: `min(minDelayMs · factorⁿ⁻¹, maxDelayMs)` after the `n`th attempt, or as long as the
- * provider asked. A stream is tried again only until its first chunk was handed out: what was shown is never shown
+ * provider asked. A stream is tried again only until its first text was handed out: what was shown is never shown
  * twice. Each retry is told to `notify` before its wait. The last failure is thrown as it was; one that is no error of
  * this library becomes an `LLMError`, its kind read from a numeric `status`.
  *
@@ -108,14 +108,21 @@ async function* streamed(
   policy: Policy,
   options: CallOptions | undefined,
 ): AsyncGenerator<LLMChunk, void, undefined> {
+  // Pieces of calls are held back until something is there that a reader would see, or all of it.
   const start = async () => {
     const chunks = open()[Symbol.asyncIterator]()
-    return { chunks, first: await chunks.next() }
+    const begun: LLMChunk[] = []
+    for (let step = await chunks.next(); !step.done; step = await chunks.next()) {
+      begun.push(step.value)
+      if (step.value.type !== 'tool_call') break
+    }
+    return { chunks, begun }
   }
-  const { chunks, first } = await attempts(start, client, policy, options)
+  const { chunks, begun } = await attempts(start, client, policy, options)
   let done = false
   try {
-    for (let step = first; !step.done; step = await chunks.next()) yield step.value
+    yield* begun
+    for (let step = await chunks.next(); !step.done; step = await chunks.next()) yield step.value
     done = true
   } catch (error) {
     done = true

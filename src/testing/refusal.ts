@@ -1,15 +1,5 @@
 import type { JsonObject, JsonValue } from '../json.ts'
-
-/** A request the real API would not serve, with the status and the body it answers instead. */
-export interface Refusal {
-  readonly status: number
-  /** Which rule was broken, such as `tool_call_id` or `unanswered_call`: stable, for tests to compare. */
-  readonly rule: string
-  readonly body: JsonObject
-}
-
-/** The outcome of a check: `undefined` is a pass. */
-export type Check = Refusal | undefined
+import type { Check, Refusal } from './strict-contract.ts'
 
 interface RefusalDetails {
   readonly param?: string

@@ -1,6 +1,5 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 import {
-  type Check,
   checkFunctionName,
   checkShortText,
   emptyArray,
@@ -9,7 +8,6 @@ import {
   isList,
   mismatch,
   missing,
-  type Refusal,
   refuse,
   tooLong,
   unknownKey,
@@ -17,6 +15,7 @@ import {
   words,
   wrongType,
 } from './refusal.ts'
+import type { Check, Refusal } from './strict-contract.ts'
 
 export function checkMessages(messages: JsonValue | undefined): Check {
   if (messages === undefined) return missing('messages', 'messages')

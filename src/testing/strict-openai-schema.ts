@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
-import { type Check, firstOf, isList, type Refusal, refuse, words } from './refusal.ts'
+import { firstOf, isList, refuse, words } from './refusal.ts'
+import type { Check, Refusal } from './strict-contract.ts'
 
 /** Where a schema stands, for the words of its refusal. */
 export interface SchemaPlace {

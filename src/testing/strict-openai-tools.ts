@@ -1,13 +1,11 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 import {
-  type Check,
   checkFunctionName,
   emptyArray,
   firstOf,
   isGiven,
   isList,
   missing,
-  type Refusal,
   refuse,
   tooMany,
   unknownKey,
@@ -15,6 +13,7 @@ import {
   words,
   wrongType,
 } from './refusal.ts'
+import type { Check, Refusal } from './strict-contract.ts'
 import { checkSchema } from './strict-openai-schema.ts'
 
 export function checkTools(tools: JsonValue | undefined): Check {

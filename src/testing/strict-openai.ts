@@ -1,12 +1,10 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 import {
-  type Check,
   checkFunctionName,
   firstOf,
   isGiven,
   isList,
   missing,
-  type Refusal,
   refuse,
   tooMany,
   unknownKey,
@@ -14,6 +12,7 @@ import {
   words,
   wrongType,
 } from './refusal.ts'
+import type { AccountRules, Check, Refusal } from './strict-contract.ts'
 import { checkMessages } from './strict-openai-messages.ts'
 import { checkSchema } from './strict-openai-schema.ts'
 import { checkTools, checkToolUse } from './strict-openai-tools.ts'

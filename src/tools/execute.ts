@@ -123,8 +123,8 @@ async function run(
   for (let attempt = 1; !scope.signal.aborted; attempt += 1) {
     const ended = await executeOnce(call, tool, input, tools, scope)
     ending = endingOf(ended, effect)
-    const isFinal = ended.how !== 'threw' || ending.status !== 'failed' || ending.fatal !== undefined
-    if (isFinal || attempt >= attempts) break
+    const mayRepeat = ended.how === 'stopped' || (ended.how === 'threw' && !isFatal(ended.thrown))
+    if (!mayRepeat || attempt >= attempts) break
     // An abort ends the wait, and with it the loop.
     await scope.runtime.sleep(delayBefore(attempt + 1, tool), scope.signal).catch(() => {})
   }
@@ -144,9 +144,9 @@ function delayBefore(n: number, { retry }: Tool): number {
 
 type Ended =
   | { readonly how: 'returned'; readonly value: unknown }
-  /** `stopped`: why it had been told to stop, if it had. */
-  | { readonly how: 'threw'; readonly thrown: unknown; readonly stopped?: ErrorInfo }
-  | { readonly how: 'left behind'; readonly stopped: ErrorInfo }
+  | { readonly how: 'threw'; readonly thrown: unknown }
+  /** It was told to stop, and why; it did, or it did not in time. */
+  | { readonly how: 'stopped' | 'left behind'; readonly why: ErrorInfo }
 
 /** One execution. When told to stop, by the run or its own timeout, the tool has `graceMs` to end by itself. */
 async function executeOnce(
@@ -165,7 +165,7 @@ async function executeOnce(
     const countDown = async () => {
       stopped ??= failed('aborted', `The run was stopped before the tool "${tool.name}" finished.`).error
       await runtime.sleep(scope.graceMs, over.signal)
-      resolve({ how: 'left behind', stopped })
+      resolve({ how: 'left behind', why: stopped })
     }
     controller.signal.addEventListener('abort', () => void countDown().catch(() => {}), { once: true })
   })
@@ -194,7 +194,7 @@ async function executeOnce(
     try {
       return { how: 'returned', value: await tool.execute(input, context) }
     } catch (thrown) {
-      return { how: 'threw', thrown, ...(stopped && { stopped }) }
+      return stopped && !isFatal(thrown) ? { how: 'stopped', why: stopped } : { how: 'threw', thrown }
     }
   }
   if (tool.timeoutMs !== undefined) overtime(tool.timeoutMs).catch(() => {})
@@ -218,21 +218,13 @@ function dynamicTools(tools: ToolSource): DynamicTools {
 
 function endingOf(ended: Ended, effect: Effect): Ending {
   if (ended.how === 'returned') return returned(ended.value)
-  if (ended.how === 'threw') {
-    const { thrown } = ended
-    const isFatal = isTercetError(thrown) && thrown.code === 'fatal_tool'
-    if (isFatal) return { ...failed(thrown.code, thrown.message), fatal: thrown }
-    if (ended.stopped === undefined) return threw(thrown)
-  }
+  if (ended.how === 'threw') return threw(ended.thrown)
   // It was under way when it was stopped: only the tool's own promise says whether doing it again is safe.
   const advice =
-    effect === 'once'
-      ? ' Its outcome is unknown: check before you call it again.'
-      : ' It may be called again.'
-  const { code, message } = ended.stopped
-  if (ended.how === 'threw') return failed(code, message + advice)
-  const told = failed(code, `${message} It did not stop and was left behind.${advice}`)
-  return { ...told, status: 'abandoned' }
+    effect === 'once' ? 'Its outcome is unknown: check before you call it again.' : 'It may be called again.'
+  const { code, message } = ended.why
+  if (ended.how === 'stopped') return failed(code, `${message} ${advice}`)
+  return { ...failed(code, `${message} It did not stop and was left behind. ${advice}`), status: 'abandoned' }
 }
 
 function returned(value: unknown): Ending {
@@ -244,10 +236,15 @@ function returned(value: unknown): Ending {
 
 function threw(thrown: unknown): Ending {
   const message = thrown === undefined || thrown === null ? '' : String(messageOf(thrown)).trim()
-  return failed(
+  const ending = failed(
     isTercetError(thrown) ? thrown.code : 'tool_execution',
     message || 'The tool failed and did not say why.',
   )
+  return isFatal(thrown) ? { ...ending, fatal: thrown } : ending
+}
+
+function isFatal(thrown: unknown): thrown is TercetError {
+  return isTercetError(thrown) && thrown.code === 'fatal_tool'
 }
 
 /** Puts an ending into words, scrubbed and cut. */

@@ -5,6 +5,10 @@ import { resolveRef } from './schema-pointer.ts'
 /** Never parameters: as keys of an ordinary object they reach its prototype. */
 export const hostileKeys: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
 
+export type Validation =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly issues: readonly string[] }
+
 /** What an object may have at its top. `isOpen`: other names than these, too. */
 export interface KnownKeys {
   readonly names: ReadonlySet<string>

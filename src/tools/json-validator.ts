@@ -1,8 +1,7 @@
 import { Validator } from '@cfworker/json-schema'
 import { isJsonObject, type JsonObject, type JsonSchema, type JsonValue } from '../json.ts'
 import { isPlainObject } from '../secret.ts'
-import { hostileKeys, isTooDeep, knownKeys, listAt, resolved } from './json-schema.ts'
-import type { Validation } from './schema.ts'
+import { hostileKeys, isTooDeep, knownKeys, listAt, resolved, type Validation } from './json-schema.ts'
 import { schemaIssues } from './schema-issues.ts'
 
 /**

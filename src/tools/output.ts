@@ -117,6 +117,7 @@ function containerJson(value: object, progress: Progress): JsonValue {
       // Its own fields say more than nothing.
     }
   }
+  if (isOfTag(value, 'Error')) return errorJson(value)
   const keys = Object.keys(value)
   if (keys.length === 0 && !isPlainObject(value)) return `[${className(value)}]`
   return fieldsJson(
@@ -125,33 +126,23 @@ function containerJson(value: object, progress: Progress): JsonValue {
   )
 }
 
-/** By tag, not by class: it may come from another realm. */
+// Their own `toJSON`, if any, says less, or all the bytes.
 function specialJson(value: object, progress: Progress): JsonValue | undefined {
-  if (ArrayBuffer.isView(value)) return `[${className(value)} of ${value.byteLength} bytes]`
-  switch (Object.prototype.toString.call(value)) {
-    case '[object Date]':
-      return Number.isNaN(Number(value)) ? 'Invalid Date' : new Date(Number(value)).toISOString()
-    case '[object Error]':
-      return typeof read(value, 'toJSON') === 'function' ? undefined : errorJson(value)
-    case '[object Map]':
-      return mapJson(value as Map<unknown, unknown>, progress) // as its tag says; if it lies, reading it throws
-    case '[object Set]':
-      return arrayJson(value as Set<unknown>, progress) // as above
-    case '[object ArrayBuffer]':
-    case '[object SharedArrayBuffer]':
-      return `[${className(value)} of ${String(read(value, 'byteLength'))} bytes]`
-    case '[object RegExp]':
-      return String(value)
-    case '[object String]':
-    case '[object Number]':
-    case '[object Boolean]':
-    case '[object BigInt]': {
-      const primitive: unknown = value.valueOf()
-      return typeof primitive === 'object' ? undefined : jsonOf(primitive, progress)
-    }
-    default:
-      return undefined
-  }
+  const bytes: unknown = read(value, 'byteLength')
+  if (typeof bytes === 'number' && !isPlainObject(value)) return `[${className(value)} of ${bytes} bytes]`
+  if (isOfTag(value, 'Date') && Number.isNaN(Number(value))) return String(value)
+  if (isOfTag(value, 'RegExp')) return String(value)
+  // As the tag says; if it lies, reading it throws.
+  if (isOfTag(value, 'Map')) return mapJson(value as Map<unknown, unknown>, progress)
+  if (isOfTag(value, 'Set')) return arrayJson(value as Set<unknown>, progress)
+  const isBoxed = ['String', 'Number', 'Boolean', 'BigInt'].some((tag) => isOfTag(value, tag))
+  const primitive: unknown = isBoxed ? value.valueOf() : value
+  return typeof primitive === 'object' ? undefined : jsonOf(primitive, progress)
+}
+
+/** By tag, not by class: it may come from another realm. */
+function isOfTag(value: object, tag: string): boolean {
+  return Object.prototype.toString.call(value) === `[object ${tag}]`
 }
 
 function errorJson(error: object): JsonValue {

@@ -3,12 +3,8 @@ import { isJsonObject, type JsonSchema } from '../json.ts'
 import { Scrubber } from '../scrubber.ts'
 import { isPlainObject } from '../secret.ts'
 import { limited, pathText } from './issue-text.ts'
-import { type KnownKeys, knownKeys } from './json-schema.ts'
+import { type KnownKeys, knownKeys, type Validation } from './json-schema.ts'
 import type { Schema, SchemaIssue, SchemaResult, StandardSchema } from './tool.ts'
-
-export type Validation =
-  | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly issues: readonly string[] }
 
 /**
  * The JSON Schema a model is shown for `schema`, frozen and without `$schema`. A promise only where a package has to be

@@ -160,6 +160,26 @@ describe('retry', () => {
     expect([inner.calls, notices.length]).toEqual([2, 1])
   })
 
+  test('tries a stream again that broke in a tool call: nothing of it was shown', async () => {
+    const { inner, callOptions } = retrying(['ok'])
+    let opened = 0
+    const breaking: LLMClient = {
+      ...inner,
+      call: (...given) => inner.call(...given),
+      async *stream(...given) {
+        if (opened++ > 0) {
+          yield* inner.stream?.(...given) ?? []
+          return
+        }
+        yield { type: 'tool_call', index: 0, id: 'c1', toolName: 'pay', parametersText: '{"amo' }
+        throw wireError(500)
+      },
+    }
+    const client = retry({ runtime: virtualClock().runtime })(breaking)
+    expect((await drain(client, callOptions)).map(({ type }) => type)).toEqual(['text', 'end'])
+    expect(opened).toBe(2)
+  })
+
   test('makes an LLMError of a stream that breaks in the middle, also of a plain error', async () => {
     const broken: LLMClient = {
       provider: 'p',

@@ -46,6 +46,7 @@ export function wireRequest(request: LLMRequest, target: RequestTarget, stream: 
     }),
     ...(responseFormat && { response_format: wireFormat(responseFormat.schema, responseFormat.name) }),
     ...wireParams(params, quirks),
+    ...(quirks.usageCost && { usage: { include: true } }),
     ...(stream && { stream: true, ...(quirks.streamUsage && { stream_options: { include_usage: true } }) }),
   }
 }
@@ -106,7 +107,7 @@ function wireMessage(message: Message, target: RequestTarget): JsonObject | 'not
     case 'user':
       return { role: 'user', content: wireContent(message.content, target) }
     case 'assistant':
-      return wireAssistant(message, target.quirks)
+      return wireAssistant(message, target)
     case 'tool': {
       const { callId, content } = message
       return { role: 'tool', tool_call_id: wireId(callId, target.quirks), content: filled(content) }
@@ -114,19 +115,32 @@ function wireMessage(message: Message, target: RequestTarget): JsonObject | 'not
   }
 }
 
-/** Reasoning is left out: this API does not take it back, and no other provider's is anyone's business here. */
-function wireAssistant(
-  { content, toolCalls = [] }: AssistantMessage,
-  quirks: Quirks,
-): JsonObject | 'nothing' {
+function wireAssistant(message: AssistantMessage, target: RequestTarget): JsonObject | 'nothing' {
+  const { content, toolCalls = [] } = message
   const isSilent = isBlank(content)
+  const replayed = wireReasoning(message, target)
   if (toolCalls.length === 0)
-    return isSilent ? 'nothing' : { role: 'assistant', content: wellFormed(content) }
+    return isSilent ? 'nothing' : { role: 'assistant', content: wellFormed(content), ...replayed }
   return {
     role: 'assistant',
     content: isSilent ? null : wellFormed(content),
-    tool_calls: toolCalls.map((call) => wireCall(call, quirks)),
+    ...replayed,
+    tool_calls: toolCalls.map((call) => wireCall(call, target.quirks)),
   }
+}
+
+/** Goes back only to the model it came from; another's is nobody's business here. */
+function wireReasoning({ reasoning = [] }: AssistantMessage, target: RequestTarget): JsonObject {
+  const { provider, model, quirks } = target
+  const field = quirks.reasoningReplay
+  const own = reasoning.filter((each) => each.provider === provider && each.model === model)
+  if (field === 'none' || own.length === 0) return {}
+  if (field === 'reasoning_details') {
+    const details = own.flatMap(({ opaque }): readonly JsonValue[] => (Array.isArray(opaque) ? opaque : []))
+    return details.length === 0 ? {} : { [field]: details }
+  }
+  const text = own.map((each) => each.text ?? '').join('')
+  return text === '' ? {} : { [field]: wellFormed(text) }
 }
 
 function wireCall({ id, toolName, parameters }: ToolCall, quirks: Quirks): JsonObject {
@@ -155,9 +169,16 @@ function addressOf(source: DataSource): string {
   return 'url' in source ? source.url : `data:${source.mediaType};base64,${source.data}`
 }
 
-function fileData(part: FilePart, { provider, model }: RequestTarget): string {
+function fileData(part: FilePart, { provider, model, quirks }: RequestTarget): string {
   const address = addressOf(part)
-  if (address.startsWith('data:')) return address
+  if (quirks.files && address.startsWith('data:')) return address
+  if (!quirks.files) {
+    throw new LLMError(`${provider} (${model}) takes no files. Give their text instead.`, {
+      kind: 'invalid_request',
+      provider,
+      model,
+    })
+  }
   throw new LLMError(
     `${provider} (${model}) takes files by their bytes only. Download the file, and give it by \`data\` and \`mediaType\`.`,
     { kind: 'invalid_request', provider, model },
@@ -190,13 +211,21 @@ function wireParams(params: ModelParams, quirks: Quirks): JsonObject {
     ...(topP !== undefined && { top_p: topP }),
     ...(maxOutputTokens !== undefined && { [quirks.maxTokensField]: maxOutputTokens }),
     ...(stop.length > 0 && { stop }),
-    ...(seed !== undefined && { seed }),
+    ...(seed !== undefined && { [quirks.seedField]: seed }),
     ...(reasoningEffort !== undefined && { reasoning_effort: reasoningEffort }),
   }
 }
 
 /** The id itself where the API takes it; otherwise one made from it, always the same, so that calls and answers still meet. */
-function wireId(id: string, { maxToolCallIdLength: longest }: Quirks): string {
+function wireId(id: string, { maxToolCallIdLength: longest, exactToolCallIds }: Quirks): string {
+  if (exactToolCallIds) {
+    const fits = id.length === longest && /^[a-z\d]+$/i.test(id)
+    return fits
+      ? id
+      : hashOf(id)
+          .repeat(Math.ceil(longest / 14))
+          .slice(0, longest)
+  }
   if (id.length <= longest && /^[\w-]+$/.test(id)) return id
   const hash = hashOf(id)
   const start = id.slice(0, Math.max(0, longest - hash.length - 1)).replace(/[^\w-]/g, '_')

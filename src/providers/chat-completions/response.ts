@@ -3,9 +3,14 @@ import { type DraftSource, ResponseDraft } from '../../client/collect.ts'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../json.ts'
 import type { Usage } from '../../messages.ts'
 import { bodyError, type ErrorSource, endedEarlyError, malformedError } from '../errors.ts'
+import type { AnswerReader } from '../exchange.ts'
+import type { Quirks } from '../quirks.ts'
 import type { SseEvent } from '../sse.ts'
+import { ReasoningDetails } from './reasoning-details.ts'
 
 export interface CompletionSource extends ErrorSource, DraftSource {
+  readonly quirks: Quirks
+  /** From the headers. */
   readonly requestId?: string | undefined
 }
 
@@ -13,9 +18,11 @@ export interface CompletionSource extends ErrorSource, DraftSource {
  * Reads one Chat Completions answer, a stream or a whole body, into chunks. No I/O, and no chunk is lost or doubled
  * however the bytes were cut.
  */
-export class CompletionReader {
+export class CompletionReader implements AnswerReader {
   readonly #source: CompletionSource
   readonly #draft: ResponseDraft
+  readonly #details = new ReasoningDetails()
+  #requestId: string | undefined
   #chunks: LLMChunk[] = []
   #choiceIndex: JsonValue | undefined
   #stopReason: StopReason | undefined
@@ -26,6 +33,7 @@ export class CompletionReader {
 
   constructor(source: CompletionSource) {
     this.#source = source
+    this.#requestId = source.requestId
     this.#draft = new ResponseDraft(source)
   }
 
@@ -86,18 +94,25 @@ export class CompletionReader {
    * @throws LLMError of kind `malformed` if the answer is not whole.
    */
   end(): LLMChunk {
-    const { requestId } = this.#source
+    const requestId = this.#requestId
     if (!this.#isDone && this.#stopReason === undefined) throw endedEarlyError(this.#source, requestId)
     if (!this.#sawMessage && this.#stopReason === undefined)
       throw this.#malformed('a stream with no message in it')
     const stopReason = this.#isRefused ? 'refusal' : (this.#stopReason ?? 'unknown')
-    return { type: 'end', response: this.#draft.finish({ stopReason, usage: this.#usage, requestId }) }
+    const opaque =
+      this.#source.quirks.reasoningReplay === 'reasoning_details' ? this.#details.value : undefined
+    return {
+      type: 'end',
+      response: this.#draft.finish({ stopReason, usage: this.#usage, requestId, opaque }),
+    }
   }
 
   #read(chunk: JsonObject): readonly LLMChunk[] {
     const { choices } = chunk
-    const groq = chunk['x_groq']
-    this.#readUsage(chunk['usage'] ?? (isJsonObject(groq) ? groq['usage'] : undefined))
+    const groq = isJsonObject(chunk['x_groq']) ? chunk['x_groq'] : {}
+    if (typeof groq['id'] === 'string' && groq['id'] !== '') this.#requestId ??= groq['id']
+    if (isGiven(groq['error'])) throw this.#errorOf({ error: groq['error'] })
+    this.#readUsage(chunk['usage'] ?? groq['usage'])
     for (const choice of Array.isArray(choices) ? choices : []) {
       if (isJsonObject(choice) && this.#isOurs(choice)) this.#readChoice(choice)
     }
@@ -125,7 +140,10 @@ export class CompletionReader {
   #readMessage(message: JsonObject, indexOf: (index: unknown, position: number) => unknown): void {
     this.#sawMessage = true
     const { content, refusal, tool_calls: calls, function_call: legacyCall } = message
-    this.#add(this.#draft.addReasoning(firstText(message['reasoning_content'], message['reasoning'])))
+    const details = this.#details.add(message['reasoning_details'])
+    this.#add(
+      this.#draft.addReasoning(firstText(message['reasoning_content'], message['reasoning'], details)),
+    )
     if (Array.isArray(content)) this.#readParts(content)
     else this.#add(this.#draft.addText(firstText(content)))
     this.#readRefusal(refusal)
@@ -163,12 +181,12 @@ export class CompletionReader {
 
   /** The last report wins: some servers count up, and some send `null` after it. */
   #readUsage(wire: JsonValue | undefined): void {
-    const usage = isJsonObject(wire) ? usageOf(wire) : undefined
+    const usage = isJsonObject(wire) ? usageOf(wire, this.#source.quirks) : undefined
     if (usage !== undefined) this.#usage = usage
   }
 
   #errorOf(error: unknown): Error {
-    return bodyError(error, this.#source, this.#source.requestId)
+    return bodyError(error, this.#source, this.#requestId)
   }
 
   #describe(text: string): string {
@@ -185,7 +203,7 @@ export class CompletionReader {
   }
 
   #malformed(what: string): Error {
-    return malformedError(what, this.#source, this.#source.requestId)
+    return malformedError(what, this.#source, this.#requestId)
   }
 }
 
@@ -206,12 +224,13 @@ const stopReasons: ReadonlyMap<string, StopReason> = new Map<string, StopReason>
   ['error', 'error'],
 ])
 
-function usageOf(wire: JsonObject): Usage | undefined {
+function usageOf(wire: JsonObject, { usageCost }: Quirks): Usage | undefined {
   const input = count(wire['prompt_tokens'])
   const output = count(wire['completion_tokens'])
   if (input === undefined && output === undefined) return undefined
   const cached =
     countIn(wire['prompt_tokens_details'], 'cached_tokens') ?? count(wire['prompt_cache_hit_tokens'])
+  const cacheWrite = countIn(wire['prompt_tokens_details'], 'cache_write_tokens')
   const reasoning = countIn(wire['completion_tokens_details'], 'reasoning_tokens')
   // xAI counts reasoning beside the completion; its total tells.
   const isBeside =
@@ -220,8 +239,14 @@ function usageOf(wire: JsonObject): Usage | undefined {
     inputTokens: input ?? 0,
     outputTokens: (output ?? 0) + (isBeside ? reasoning : 0),
     ...(cached !== undefined && { cachedInputTokens: cached }),
+    ...(cacheWrite !== undefined && cacheWrite > 0 && { cacheWriteTokens: cacheWrite }),
     ...(reasoning !== undefined && { reasoningTokens: reasoning }),
+    ...(usageCost && isCost(wire['cost']) && { costUsd: wire['cost'] }),
   }
+}
+
+function isCost(value: JsonValue | undefined): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0
 }
 
 function countIn(details: JsonValue | undefined, name: string): number | undefined {

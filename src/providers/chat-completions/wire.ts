@@ -19,6 +19,6 @@ export function chatCompletions({ quirks, ...rest }: ChatCompletionsOptions): Wi
   return {
     ...rest,
     encode: (request, mode) => wireRequest(request, target, mode === 'stream'),
-    reader: (requestId) => new CompletionReader({ ...source, requestId, newCallId }),
+    reader: (requestId) => new CompletionReader({ ...source, quirks, requestId, newCallId }),
   }
 }
