@@ -4,6 +4,9 @@ export default defineConfig(({ dts }) => ({
   entry: {
     index: 'src/index.ts',
     openai: 'src/providers/openai.ts',
+    groq: 'src/providers/groq.ts',
+    openrouter: 'src/providers/openrouter.ts',
+    providers: 'src/providers/providers.ts',
     testing: 'src/testing/index.ts',
   },
   format: ['esm'],

@@ -22,3 +22,25 @@ export function canonicalJson(value: JsonValue): string {
     .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key] ?? null)}`)
   return `{${members.join(',')}}`
 }
+
+/** The text with U+FFFD for every half of a surrogate pair. */
+export function wellFormed(text: string): string {
+  for (let at = 0; at < text.length; at++) {
+    // Most text has no surrogates: to see that costs less than to replace none.
+    if (isSurrogate(text.charCodeAt(at))) return text.replace(/\p{Surrogate}/gu, '\ufffd')
+  }
+  return text
+}
+
+function isSurrogate(code: number): boolean {
+  return code >= 0xd800 && code <= 0xdfff
+}
+
+/** `undefined` if it is no JSON. */
+export function parseJson(text: string): JsonValue | undefined {
+  try {
+    return JSON.parse(text) as JsonValue // JSON.parse gives nothing else
+  } catch {
+    return undefined
+  }
+}

@@ -1,4 +1,4 @@
-import { hasCodePoints, isPlainObject, type SecretEntry, secretLabel } from './secret.ts'
+import { hasCodePoints, isPlainObject, type SecretEntry, secretLabel, setOwn } from './secret.ts'
 
 /**
  * Puts `[secret:NAME]` in the place of every secret, in every spelling that `spellings` knows, in time linear in the text.
@@ -40,13 +40,13 @@ export class Scrubber {
     const pending: object[] = []
     let isChanged = false
 
-    const scrubbed = <Part>(part: Part, change: (part: Part) => Part): Part => {
-      const result = change(part)
-      if (!Object.is(result, part)) isChanged = true
+    const scrubbed = (scalar: unknown): unknown => {
+      const result = this.#scalar(scalar)
+      isChanged ||= !Object.is(result, scalar)
       return result
     }
     const copyOf = (part: unknown): unknown => {
-      if (!isContainer(part)) return scrubbed(part, (scalar) => this.#scalar(scalar))
+      if (!isContainer(part)) return scrubbed(part)
       const known = copies.get(part)
       if (known !== undefined) return known
       const copy: object = Array.isArray(part) ? [] : Object.create(Object.getPrototypeOf(part))
@@ -59,14 +59,8 @@ export class Scrubber {
     for (let source = pending.pop(); source !== undefined; source = pending.pop()) {
       const copy = copies.get(source) ?? {}
       for (const key of Object.keys(source)) {
-        const name = Array.isArray(source) ? key : scrubbed(key, (text) => this.text(text))
-        // Defined, not assigned: a key `__proto__` stays a key.
-        Object.defineProperty(copy, name, {
-          value: copyOf(Reflect.get(source, key)),
-          enumerable: true,
-          configurable: true,
-          writable: true,
-        })
+        const name = Array.isArray(source) ? key : String(scrubbed(key))
+        setOwn(copy, name, copyOf(Reflect.get(source, key)))
       }
     }
     return isChanged ? (root as T) : value // The same shape: only what would show a secret is another text.
@@ -337,22 +331,37 @@ function spellings(value: string): Set<string> {
   return new Set([
     ...texts,
     ...texts.flatMap(jsonSpellings),
+    ...markupSpellings(value),
     ...urlSpellings(bytes),
     ...base64Spellings(bytes),
     ...hexSpellings(bytes),
+    // What indents, quotes or wraps such a key shows its lines one by one. Prose has blanks.
+    ...lines.split('\n').filter((line) => /^\S{32,}$/.test(line)),
   ])
 }
 
 /** As in a JSON string, and as in a JSON string that holds JSON. */
 function jsonSpellings(value: string): string[] {
   const escaped = jsonEscape(value)
-  // Slashes as PHP, angle brackets as Go writes them.
-  const dialects = [escaped, escaped.replaceAll('/', '\\/'), escaped.replace(/[<>&]/g, unicodeEscape)]
+  // Slashes as PHP, angle brackets as Go writes them; quotes as in the single quotes of JavaScript and Python.
+  const dialects = [
+    escaped,
+    escaped.replaceAll('/', '\\/'),
+    escaped.replace(/[<>&]/g, unicodeEscape),
+    escaped.replaceAll('\\"', '"'),
+  ]
   const once = dialects.flatMap((text) => {
     const ascii = text.replace(/[^ -~]/g, unicodeEscape)
     return [text, ascii, ascii.replace(/\\u[0-9a-f]{4}/g, (found) => `\\u${found.slice(2).toUpperCase()}`)]
   })
   return [...once, ...once.map(jsonEscape)]
+}
+
+/** As in the text and in the attributes of HTML and XML. */
+function markupSpellings(value: string): string[] {
+  const text = value.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+  const attribute = text.replaceAll('"', '&quot;')
+  return [text, attribute, attribute.replaceAll("'", '&#39;'), attribute.replaceAll("'", '&apos;')]
 }
 
 function jsonEscape(text: string): string {
@@ -363,8 +372,9 @@ function unicodeEscape(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
 
-// What is left as it is, besides letters and digits, by: encodeURIComponent, encodeURI, RFC 3986, Python's quote, HTML forms.
-const urlSafe = ["-_.!~*'()", "-_.!~*'();/?:@&=+$,#", '-_.~', '-_.~/', '-_.*']
+// What is left as it is, besides letters and digits, by: encodeURIComponent, encodeURI, RFC 3986, Python's quote, HTML forms,
+// and the query of what `new URL` was given unencoded.
+const urlSafe = ["-_.!~*'()", "-_.!~*'();/?:@&=+$,#", '-_.~', '-_.~/', '-_.*', '!$%&()*+,-./:;=?@[\\]^_`{|}~']
 
 /** As in a URL or a form, and as in a URL that is itself a parameter. */
 function urlSpellings(bytes: Uint8Array): string[] {

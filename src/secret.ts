@@ -123,8 +123,7 @@ export function openConfig(config: unknown): OpenedConfig {
     for (const [key, name, read] of isCollection ? entriesOf(value) : fieldsOf(value)) {
       attempt(() => {
         const member = opened(read(), [...path, name])
-        // Defined, not assigned: a key `__proto__` stays a key.
-        if (!isCollection) Object.defineProperty(copy, key, { value: member, ...ordinary })
+        if (!isCollection) setOwn(copy, key, member)
       })
     }
     return copy
@@ -218,8 +217,6 @@ export function hasCodePoints(text: string, count: number): boolean {
 
 type Member = readonly [key: PropertyKey, name: string, read: () => unknown]
 
-const ordinary = { enumerable: true, configurable: true, writable: true }
-
 function emptyLike(value: object): object {
   if (Array.isArray(value)) return []
   return Object.getPrototypeOf(value) === null ? Object.create(null) : {}
@@ -250,7 +247,12 @@ export function isPlainObject(value: object): boolean {
   return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf')
 }
 
-// By tag, not `instanceof`: a Map of another realm is one too.
-function isOfTag(value: object, tag: string): boolean {
+/** Gives an object a member of its own, also one of the name `__proto__`. */
+export function setOwn(target: object, key: PropertyKey, value: unknown): void {
+  Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true })
+}
+
+/** By tag, not `instanceof`: a Map of another realm is one too. */
+export function isOfTag(value: object, tag: string): boolean {
   return Object.prototype.toString.call(value) === `[object ${tag}]`
 }

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Scrubber } from '../src/scrubber.ts'
@@ -370,6 +371,37 @@ describe('a key of several lines', () => {
     for (const text of [...Object.values(forms), JSON.stringify(forms.windows), encodeURIComponent(value)]) {
       expect(scrubber.text(`<${text}>`)).toMatch(/^<"?\[secret:pem\]"?>$/)
     }
+  })
+
+  it('is hidden line by line where it is indented or quoted', () => {
+    const body = ['MIIEvQIBADANBgkqhkiG9w0BAQEFAASC', 'BKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj']
+    const value = `-----BEGIN PRIVATE KEY-----\n${body.join('\n')}\n-----END PRIVATE KEY-----\n`
+    const scrubber = new Scrubber([{ name: 'pem', value }])
+    for (const text of [inspect({ value }), value.replaceAll('\n', '\n  '), body[1] ?? '']) {
+      const scrubbed = scrubber.text(text)
+      expect(body.filter((line) => scrubbed.includes(line))).toEqual([])
+      expect(scrubbed).toContain('[secret:pem]')
+    }
+  })
+})
+
+describe('a password of special characters', () => {
+  const value = `a&b"<c>'d?e=f+g/h%i\\j.*[k]$^{l}#m`
+  const scrubber = new Scrubber([{ name: 'password', value }])
+  const html = value.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+
+  it.each([
+    ['JSON in JSON', JSON.stringify(JSON.stringify({ value }))],
+    ['inspected', inspect({ value })],
+    ['a form', String(new URLSearchParams({ value }))],
+    ['a parameter', `https://example.com/?q=${encodeURIComponent(value)}`],
+    ['the user of an address', new URL(`https://u:${encodeURIComponent(value)}@example.com`).href],
+    ['the query of an address', new URL(`https://example.com/?q=${value.replace('#', '%23')}`).href],
+    ['XML', `<p>${html}</p>`],
+    ['an HTML attribute', `<p a="${html.replaceAll('"', '&quot;').replaceAll("'", '&#39;')}">`],
+    ['base64', btoa(`user:${value}`)],
+  ])('is found in %s', (_, text) => {
+    expect(scrubber.text(text)).toContain('[secret:password]')
   })
 })
 

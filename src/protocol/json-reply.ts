@@ -1,8 +1,7 @@
 import { jsonrepair } from 'jsonrepair'
-import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
+import { isJsonObject, type JsonObject, type JsonValue, parseJson, wellFormed } from '../json.ts'
 import { type EnvelopeChannel, MAX_DEPTH } from './json-object.ts'
 import { type Damage, ReplyScanner } from './json-scan.ts'
-import { parseJson, wellFormed } from './json-text.ts'
 import type { Turn, TurnCall } from './protocol.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { JsonValue } from '../json.ts'
+import { parseJson, wellFormed } from '../json.ts'
 
 /**
  * Passes on the text of one JSON value as it arrives. Passed text never ends in half a surrogate pair, and a half without
@@ -52,28 +52,6 @@ function asLines(source: string): string {
   if (value === undefined) return source
   if (!Array.isArray(value)) return JSON.stringify(value)
   return value.map((item) => (typeof item === 'string' ? item : JSON.stringify(item))).join('\n')
-}
-
-/** The text with U+FFFD for every half of a surrogate pair. */
-export function wellFormed(text: string): string {
-  for (let at = 0; at < text.length; at++) {
-    // Most text has no surrogates: to see that costs less than to replace none.
-    if (isSurrogate(text.charCodeAt(at))) return text.replace(/\p{Surrogate}/gu, '\ufffd')
-  }
-  return text
-}
-
-function isSurrogate(code: number): boolean {
-  return code >= 0xd800 && code <= 0xdfff
-}
-
-/** `undefined` if it is no JSON. */
-export function parseJson(text: string): JsonValue | undefined {
-  try {
-    return JSON.parse(text) as JsonValue // JSON.parse gives nothing else
-  } catch {
-    return undefined
-  }
 }
 
 /** What JSON calls space. */

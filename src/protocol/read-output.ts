@@ -1,5 +1,5 @@
 import { jsonrepair } from 'jsonrepair'
-import type { JsonValue } from '../json.ts'
+import { type JsonValue, parseJson } from '../json.ts'
 
 /**
  * The JSON value of a structured answer. A code fence around it and slips of small models (a trailing comma, single
@@ -8,19 +8,11 @@ import type { JsonValue } from '../json.ts'
  */
 export function readOutput(text: string): JsonValue | undefined {
   const bare = withoutFence(text.trim())
-  const parsed = parse(bare)
+  const parsed = parseJson(bare)
   if (parsed !== undefined) return parsed
   if (!/[}\]]$/.test(bare)) return undefined
   try {
-    return parse(jsonrepair(bare))
-  } catch {
-    return undefined
-  }
-}
-
-function parse(text: string): JsonValue | undefined {
-  try {
-    return JSON.parse(text) as JsonValue // JSON.parse gives nothing else
+    return parseJson(jsonrepair(bare))
   } catch {
     return undefined
   }

@@ -1,4 +1,4 @@
-import type { JsonSchema } from '../json.ts'
+import { type JsonSchema, wellFormed } from '../json.ts'
 import type { Message } from '../messages.ts'
 import type { EncodeInput } from './protocol.ts'
 
@@ -47,5 +47,7 @@ const longestExcerpt = 8_000
 function excerpt(said: string): string {
   if (said.length <= longestExcerpt) return said
   const half = longestExcerpt / 2
-  return `${said.slice(0, half)}\n… (${said.length - longestExcerpt} characters left out) …\n${said.slice(-half)}`.toWellFormed()
+  return wellFormed(
+    `${said.slice(0, half)}\n… (${said.length - longestExcerpt} characters left out) …\n${said.slice(-half)}`,
+  )
 }

@@ -1,6 +1,8 @@
 import { LLMError, type LLMErrorKind, messageOf } from '../errors.ts'
 import { isJsonObject } from '../json.ts'
-import type { Scrubber } from '../scrubber.ts'
+import type { Runtime } from '../runtime.ts'
+import { Scrubber } from '../scrubber.ts'
+import type { SecretEntry } from '../secret.ts'
 import { kindOf, type WireError } from './error-kind.ts'
 import { TooLargeError } from './sse.ts'
 
@@ -11,6 +13,15 @@ export interface ErrorSource {
   readonly scrubber: Scrubber
   /** Milliseconds since the epoch, for a `Retry-After` that is a date. */
   readonly now: () => number
+}
+
+/** Who fails when this client does; `secrets` are what its connection holds. */
+export function errorSourceOf(
+  { provider, model }: Pick<ErrorSource, 'provider' | 'model'>,
+  secrets: readonly SecretEntry[],
+  { now }: Pick<Runtime, 'now'>,
+): ErrorSource {
+  return { provider, model, scrubber: new Scrubber(secrets), now }
 }
 
 /** An answer with a status that is none of success. Its message is constant: the SDK looks for words in it. */
@@ -150,10 +161,11 @@ function readWireError(body: unknown, text: string): WireError {
   if (isJsonObject(error)) return readWireError(error, '')
   const { message, detail, type, code, failed_generation: failed } = body
   const said = [message, error, detail].find((value) => value !== undefined && value !== null && value !== '')
-  const text = typeof said === 'string' ? said : said === undefined ? '' : safeJson(said)
+  const own = typeof said === 'string' ? said : said === undefined ? '' : safeJson(said)
   return {
     // What Groq's model wrote instead of a tool call that can be read.
-    message: typeof failed === 'string' && failed !== '' ? `${text} It wrote: ${failed}` : text,
+    message:
+      typeof failed === 'string' && failed !== '' ? `${own.replace(/[.]$/, '')}. It wrote: ${failed}` : own,
     type: typeof type === 'string' ? type : '',
     code: typeof code === 'string' || typeof code === 'number' ? String(code) : '',
   }

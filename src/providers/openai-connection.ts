@@ -2,7 +2,7 @@ import type OpenAI from 'openai'
 import type { CallOptions } from '../client/client.ts'
 import { MissingCredentialError } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
-import { checkOptions, filledText, optional } from '../options.ts'
+import { checkOptions, filledText, oneOf, optional } from '../options.ts'
 import {
   type ConnectionOptions,
   connectionChecks,
@@ -11,6 +11,7 @@ import {
   refusing,
   transportOnly,
 } from './connection.ts'
+import { type Preset, type PresetName, presets } from './presets.ts'
 
 /** Where a server of OpenAI's API is, and as whom to speak to it. */
 export interface OpenAIConnectionOptions extends ConnectionOptions {
@@ -18,6 +19,8 @@ export interface OpenAIConnectionOptions extends ConnectionOptions {
   readonly apiKey?: string
   /** Where the API is, up to and with its `/v1`. Default: the environment's `OPENAI_BASE_URL`, or OpenAI itself. */
   readonly baseURL?: string
+  /** A server other than OpenAI's, by name: its address, its key's variable and its quirks. */
+  readonly preset?: PresetName
   /** Default: the environment's `OPENAI_ORG_ID`. */
   readonly organization?: string
   /** Default: the environment's `OPENAI_PROJECT_ID`. */
@@ -37,6 +40,7 @@ export interface OpenAIConnection {
 
 export const openAIConnectionChecks = {
   ...connectionChecks,
+  preset: optional(oneOf(...Object.keys(presets))),
   organization: optional(filledText()),
   project: optional(filledText()),
 }
@@ -48,6 +52,7 @@ export const openAIConnectionChecks = {
  * @throws ConfigurationError for what the environment has and no server can be given.
  */
 export function openAIConnection(options: OpenAIConnectionOptions): OpenAIConnection {
+  if (options.preset !== undefined) return presetConnection(options, presets[options.preset])
   const baseURL = options.baseURL ?? fromEnvironment('OPENAI_BASE_URL')
   // It can come from the environment, which no check has seen.
   checkOptions('OpenAIClient', { baseURL }, { baseURL: connectionChecks.baseURL })
@@ -69,6 +74,22 @@ export function openAIConnection(options: OpenAIConnectionOptions): OpenAIConnec
     defaultHeaders: options.defaultHeaders ?? {},
     isOpenAI,
   }
+}
+
+// Nothing of the environment's that is OpenAI's own goes there, least of all its key.
+function presetConnection(options: OpenAIConnectionOptions, preset: Preset): OpenAIConnection {
+  const { baseURL = preset.baseURL, organization = null, project = null, defaultHeaders = {} } = options
+  const { keyVariable } = preset
+  const apiKey = options.apiKey ?? (keyVariable === undefined ? undefined : fromEnvironment(keyVariable))
+  if (apiKey === undefined && keyVariable !== undefined) {
+    throw new MissingCredentialError(
+      keyVariable,
+      `There is no API key for ${options.preset}. Set ${keyVariable}, or pass apiKey.`,
+    )
+  }
+  checkOptions('OpenAIClient', { apiKey }, { apiKey: connectionChecks.apiKey })
+  const key = apiKey === undefined ? {} : { apiKey: apiKey.trim() }
+  return { ...key, baseURL, organization, project, defaultHeaders, isOpenAI: false }
 }
 
 /** Sends Chat Completions over OpenAI's SDK, which is loaded at the first call. */

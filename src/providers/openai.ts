@@ -8,9 +8,9 @@ import {
   type LLMResponse,
 } from '../client/client.ts'
 import { checkOptions, filledText, given, optional } from '../options.ts'
-import { Scrubber } from '../scrubber.ts'
 import { chatCompletions } from './chat-completions/wire.ts'
 import { secretsOf } from './connection.ts'
+import { errorSourceOf } from './errors.ts'
 import { Exchange, type ExchangeOptions, exchangeChecks, exchangeSettings } from './exchange.ts'
 import {
   type OpenAIConnectionOptions,
@@ -18,12 +18,14 @@ import {
   openAIConnectionChecks,
   openAISender,
 } from './openai-connection.ts'
+import { type Preset, presets } from './presets.ts'
 import { compatibleQuirks, openAIQuirks, type Quirks, quirksCheck } from './quirks.ts'
 
+export { type Preset, type PresetName, presets } from './presets.ts'
 export type { Quirks } from './quirks.ts'
 
 export interface OpenAIClientOptions extends OpenAIConnectionOptions, ExchangeOptions {
-  /** Default: `'gpt-4o'`. */
+  /** Default: `'gpt-4o'`; with a preset there is none. */
   readonly model?: string
   /** What the model can do, where it differs from tools, streaming, structured output and images. */
   readonly capabilities?: Partial<Capabilities>
@@ -32,11 +34,12 @@ export interface OpenAIClientOptions extends OpenAIConnectionOptions, ExchangeOp
 }
 
 /**
- * OpenAI Chat Completions, over the official SDK (`npm install openai`), and whatever else speaks them: Ollama, llama.cpp,
- * vLLM, LM Studio. The SDK is loaded at the first call, and neither retries nor times out.
+ * OpenAI Chat Completions, over the official SDK (`npm install openai`), and whatever else speaks them, by `preset` or
+ * `baseURL`. The SDK is loaded at the first call, and neither retries nor times out.
  */
 export class OpenAIClient implements LLMClient {
-  readonly provider: string = 'openai'
+  /** `'openai'`, or the preset's name. */
+  readonly provider: string
   readonly model: string
   readonly capabilities: Capabilities
   readonly #exchange: Exchange
@@ -47,10 +50,13 @@ export class OpenAIClient implements LLMClient {
    */
   constructor(options: OpenAIClientOptions = {}) {
     checkOptions('OpenAIClient', options, checks)
-    const { model = 'gpt-4o', capabilities, quirks } = options
+    const { model = 'gpt-4o', preset, capabilities, quirks } = options
+    if (preset !== undefined) checkOptions('OpenAIClient', { model: options.model }, { model: filledText() })
+    const known: Partial<Preset> = preset === undefined ? {} : presets[preset]
     const connection = openAIConnection(options)
     const settings = exchangeSettings(options)
     const contextWindow = connection.isOpenAI ? contextWindowOf(model) : undefined
+    this.provider = preset ?? 'openai'
     this.model = model
     this.capabilities = {
       tools: true,
@@ -58,18 +64,18 @@ export class OpenAIClient implements LLMClient {
       structuredOutput: true,
       images: true,
       ...(contextWindow !== undefined && { contextWindow }),
+      ...known.capabilities,
       ...given(capabilities),
     }
     this.#exchange = new Exchange(
       chatCompletions({
         ...settings,
-        source: {
-          provider: this.provider,
-          model,
-          scrubber: new Scrubber(secretsOf(connection)),
-          now: settings.runtime.now,
+        source: errorSourceOf(this, secretsOf(connection), settings.runtime),
+        quirks: {
+          ...(connection.isOpenAI ? openAIQuirks : compatibleQuirks),
+          ...known.quirks,
+          ...given(quirks),
         },
-        quirks: { ...(connection.isOpenAI ? openAIQuirks : compatibleQuirks), ...given(quirks) },
         send: openAISender(connection, options.fetch ?? settings.runtime.fetch),
       }),
     )

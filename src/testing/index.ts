@@ -4,8 +4,6 @@ export {
   virtualClock,
 } from './clock.ts'
 export { checkEvents, EventGrammar } from './event-grammar.ts'
-export type { Pieces, StrictReply, StrictToolCall, StrictUsage } from './openai-wire.ts'
-export type { Refusal } from './refusal.ts'
 export {
   type CallOf,
   calls,
@@ -25,9 +23,21 @@ export {
   says,
 } from './script.ts'
 export { ScriptExhaustedError, ScriptedClient, type ScriptedClientOptions } from './scripted-client.ts'
+export type { Chunking } from './strict-bytes.ts'
+export type {
+  BodyFault,
+  DeliveryFault,
+  FailureFault,
+  FailureKind,
+  Pieces,
+  Refusal,
+  StrictError,
+  StrictFault,
+  StrictReply,
+  StrictToolCall,
+  StrictUsage,
+} from './strict-contract.ts'
 export {
-  type Chunking,
-  type StrictError,
   type StrictProvider,
   type StrictProviderOptions,
   type StrictRequest,

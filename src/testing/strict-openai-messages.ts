@@ -17,11 +17,19 @@ import {
 } from './refusal.ts'
 import type { Check, Refusal } from './strict-contract.ts'
 
-export function checkMessages(messages: JsonValue | undefined): Check {
+/** The rules of messages in which servers differ. */
+export interface MessageRules {
+  /** Characters that the id of a tool call may have. */
+  readonly longestCallId: number
+  /** What an assistant message may have beside what it may have at OpenAI. */
+  readonly assistantKeys: ReadonlySet<string>
+}
+
+export function checkMessages(messages: JsonValue | undefined, rules: MessageRules): Check {
   if (messages === undefined) return missing('messages', 'messages')
   if (!isList(messages)) return wrongType('messages', 'messages', 'an array of objects', messages)
   if (messages.length === 0) return emptyArray('messages', 'messages')
-  return firstOf(messages, checkMessage) ?? checkPairing(messages)
+  return firstOf(messages, (message, index) => checkMessage(message, index, rules)) ?? checkPairing(messages)
 }
 
 interface RoleRules {
@@ -44,18 +52,23 @@ const roles: ReadonlyMap<JsonValue, RoleRules> = new Map<JsonValue, RoleRules>([
   ['developer', { keys: words('content role name'), parts: ['text'] }],
 ])
 
-function checkMessage(message: JsonValue, index: number): Check {
+function checkMessage(
+  message: JsonValue,
+  index: number,
+  { assistantKeys, longestCallId }: MessageRules,
+): Check {
   const path = `messages[${index}]`
   if (!isJsonObject(message)) return wrongType('message', path, 'an object', message)
   const role = message['role']
   if (role === undefined) return missing('message_role', `${path}.role`)
   const rules = roles.get(role)
   if (rules === undefined) return unsupported('message_role', `${path}.role`, role, [...roles.keys()])
+  const keys = role === 'assistant' ? new Set([...rules.keys, ...assistantKeys]) : rules.keys
   return (
-    unknownKey('message_key', path, message, rules.keys) ??
+    unknownKey('message_key', path, message, keys) ??
     checkMessageName(message['name'], `${path}.name`) ??
     checkContent(message, index, rules) ??
-    checkToolCalls(message['tool_calls'], index) ??
+    checkToolCalls(message['tool_calls'], index, longestCallId) ??
     (role === 'tool' ? checkToolCallId(message['tool_call_id'], index) : undefined)
   )
 }
@@ -136,14 +149,14 @@ function partKeys(type: string): ReadonlySet<string> {
   return new Set(type === 'refusal' ? ['type', type] : ['type', type, 'prompt_cache_breakpoint'])
 }
 
-function checkToolCalls(calls: JsonValue | undefined, index: number): Check {
+function checkToolCalls(calls: JsonValue | undefined, index: number, longestId: number): Check {
   const path = `messages[${index}].tool_calls`
   if (calls === undefined) return undefined
   if (!isList(calls)) return wrongType('tool_calls', path, 'an array of objects', calls)
   if (calls.length === 0) return emptyArray('tool_calls', path)
   const seen = new Set<string>()
   return firstOf(calls, (call, at) => {
-    const refusal = checkToolCall(call, `${path}[${at}]`)
+    const refusal = checkToolCall(call, `${path}[${at}]`, longestId)
     if (refusal !== undefined) return refusal
     const id = idOf(call)
     if (seen.has(id)) return duplicateId('tool_call_id', id, index)
@@ -152,10 +165,10 @@ function checkToolCalls(calls: JsonValue | undefined, index: number): Check {
   })
 }
 
-function checkToolCall(call: JsonValue, path: string): Check {
+function checkToolCall(call: JsonValue, path: string, longestId: number): Check {
   if (!isJsonObject(call)) return wrongType('tool_calls', path, 'an object', call)
   const { id, type } = call
-  const badId = checkShortText('tool_call_id', `${path}.id`, id, 40)
+  const badId = checkShortText('tool_call_id', `${path}.id`, id, longestId)
   if (badId !== undefined) return badId
   if (type === undefined) return missing('tool_call_type', `${path}.type`)
   if (type === 'custom') return checkCustomCall(call, path)

@@ -2,51 +2,44 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net'
 import { ConfigurationError, messageOf, shown } from '../errors.ts'
 import { isJsonObject, type JsonObject } from '../json.ts'
-import {
-  openAIBody,
-  openAIEvents,
-  openAIImprovisation,
-  type Pieces,
-  type StrictReply,
-  type WireContext,
-} from './openai-wire.ts'
-import type { Refusal } from './refusal.ts'
-import { type AccountRules, authorizeOpenAI, refuseUrl, validateOpenAI } from './strict-openai.ts'
-
-/** An error the provider answers with although the request was valid. */
-export interface StrictError {
-  readonly status: number
-  /** Default: an error object that names the status. A string is sent as `text/plain`. */
-  readonly body?: JsonObject | string
-  readonly headers?: Readonly<Record<string, string>>
-}
+import { anthropicDialect } from './anthropic-dialect.ts'
+import { groqDialect } from './groq-dialect.ts'
+import { openAIDialect } from './openai-dialect.ts'
+import { openRouterDialect } from './openrouter-dialect.ts'
+import { bodyOf, isJson, parsed, plainHeaders } from './received-request.ts'
+import { type Chunking, unlessGone } from './strict-bytes.ts'
+import type {
+  AccountRules,
+  Dialect,
+  Pieces,
+  Refusal,
+  StrictError,
+  StrictFault,
+  StrictReply,
+  WireContext,
+} from './strict-contract.ts'
+import { type Delivery, deliver } from './strict-delivery.ts'
+import { strike } from './strict-faults.ts'
+import { refuseUrl } from './strict-openai.ts'
 
 /** Answers to valid requests in the order they arrive, or a function called once for each. */
-export type StrictScript =
-  | readonly (StrictReply | StrictError)[]
-  | ((request: StrictRequest) => StrictReply | StrictError)
+export type StrictScript = readonly StrictTurn[] | ((request: StrictRequest) => StrictTurn)
 
-export interface StrictProviderOptions {
+/** What the model says, any other answer, or what goes wrong. */
+export type StrictTurn = StrictReply | StrictError | StrictFault
+
+export interface StrictProviderOptions extends AccountRules {
   /** Default: a call of the first tool, once after each user message, if there are tools; else the text `ok`. */
   readonly script?: StrictScript
-  /**
-   * Where the bytes of a streamed reply are cut: one write per event (the default), one for all, one per byte, or inside
-   * every character of more than one byte; or a function from all bytes to the writes. The last three cut JSON replies too.
-   */
+  /** Default: `'event'`. The last three cut JSON replies too. */
   readonly chunking?: Chunking
   /** API keys that are accepted. Default: any. */
   readonly keys?: readonly string[]
-  /** Models that exist. Default: any. */
-  readonly models?: readonly string[]
-  /** Tokens a request may have, estimated as a quarter of the UTF-8 bytes of its messages and tools. Default: no limit. */
-  readonly contextWindow?: number
   /** Awaited before each reply, after its place in the script is taken; not longer than the client stays connected. */
   readonly hold?: (request: StrictRequest) => Promise<void>
   /** How text is split into deltas. Default: `'word'`. */
   readonly pieces?: Pieces
 }
-
-export type Chunking = 'event' | 'whole' | 'bytes' | 'utf8' | ((bytes: Uint8Array) => readonly Uint8Array[])
 
 /** A request as it arrived. */
 export interface StrictRequest {
@@ -63,8 +56,14 @@ export interface StrictRequest {
 }
 
 export interface StrictProvider extends AsyncDisposable {
-  /** Ends in `/v1`: a client's `baseURL`. */
+  /** Ends in `/v1`: the `baseURL` of a client of OpenAI. */
   readonly url: string
+  /** The `baseURL` of a client of Groq, whose SDK adds `/openai/v1`. */
+  readonly groqURL: string
+  /** The `baseURL` of a client of OpenRouter; ends in `/api/v1`. */
+  readonly openRouterURL: string
+  /** The `baseURL` of a client of Anthropic, whose SDK adds `/v1`. */
+  readonly anthropicURL: string
   /** All requests, refused ones too, in the order they arrived. */
   readonly requests: readonly StrictRequest[]
   /** Why requests were refused, in order; a client that behaves leaves it empty. */
@@ -79,8 +78,9 @@ export interface StrictProvider extends AsyncDisposable {
 }
 
 /**
- * Starts a provider on a free port of 127.0.0.1 that speaks OpenAI Chat Completions, JSON and SSE, and refuses requests
- * where the real API refuses them, with its error bodies. Ids in replies are counted, so that runs can be compared.
+ * Starts a provider on a free port of 127.0.0.1 that speaks OpenAI Chat Completions, as OpenAI, Groq and OpenRouter do,
+ * and Anthropic Messages, JSON and SSE. It refuses requests where the real APIs refuse them, with their error bodies, and
+ * fails as they do when its script says so. Ids in replies are counted, so that runs can be compared.
  *
  * @throws ConfigurationError if `pieces` is no positive integer.
  */
@@ -96,33 +96,12 @@ export async function strictProvider(options: StrictProviderOptions = {}): Promi
   return provider
 }
 
-/** How one API speaks: what it checks, and how a reply looks on its wire. */
-interface Dialect {
-  readonly path: string
-  readonly authorize: (
-    headers: Readonly<Record<string, string>>,
-    keys?: readonly string[],
-  ) => Refusal | undefined
-  readonly validate: (body: unknown, rules: AccountRules) => Refusal | undefined
-  readonly improvise: (request: JsonObject) => StrictReply
-  readonly body: (reply: StrictReply, context: WireContext) => JsonObject
-  readonly events: (reply: StrictReply, context: WireContext) => Iterable<string>
-}
-
-const dialects: readonly Dialect[] = [
-  {
-    path: '/v1/chat/completions',
-    authorize: authorizeOpenAI,
-    validate: validateOpenAI,
-    improvise: openAIImprovisation,
-    body: openAIBody,
-    events: openAIEvents,
-  },
-]
+const dialects: readonly Dialect[] = [openAIDialect, groqDialect, openRouterDialect, anthropicDialect]
 
 /** A request while it is served, with the end of its connection as a signal. */
 interface Exchange {
   readonly request: { -readonly [Key in keyof StrictRequest]: StrictRequest[Key] }
+  readonly dialect: Dialect
   readonly number: number
   readonly response: ServerResponse
   readonly gone: AbortSignal
@@ -131,7 +110,7 @@ interface Exchange {
 class LoopbackProvider implements StrictProvider {
   readonly requests: StrictRequest[] = []
   readonly refusals: Refusal[] = []
-  url = ''
+  #origin = ''
   liveRequests = 0
   readonly #options: StrictProviderOptions
   readonly #server: Server
@@ -152,6 +131,22 @@ class LoopbackProvider implements StrictProvider {
     })
   }
 
+  get url(): string {
+    return `${this.#origin}/v1`
+  }
+
+  get groqURL(): string {
+    return this.#origin
+  }
+
+  get openRouterURL(): string {
+    return `${this.#origin}/api/v1`
+  }
+
+  get anthropicURL(): string {
+    return this.#origin
+  }
+
   get openSockets(): number {
     return this.#sockets.size
   }
@@ -167,7 +162,7 @@ class LoopbackProvider implements StrictProvider {
       this.#server.listen(0, '127.0.0.1', resolve)
     })
     const { port } = this.#server.address() as AddressInfo // a server that listens on a port has such an address
-    this.url = `http://127.0.0.1:${port}/v1`
+    this.#origin = `http://127.0.0.1:${port}`
   }
 
   close(): Promise<void> {
@@ -204,7 +199,9 @@ class LoopbackProvider implements StrictProvider {
       if (!response.writableFinished && !cutHere) request.clientAborted = true
       gone.abort()
     })
-    const exchange: Exchange = { request, number: this.requests.length, response, gone: gone.signal }
+    const dialect = dialects.find((each) => each.path === path) ?? openAIDialect
+    const number = this.requests.length
+    const exchange: Exchange = { request, dialect, number, response, gone: gone.signal }
     const body = await bodyOf(incoming).catch(() => undefined)
     if (gone.signal.aborted || incoming.errored !== null) return
     try {
@@ -213,45 +210,51 @@ class LoopbackProvider implements StrictProvider {
       // What throws here is the caller's script, hold or chunking: it must be seen in the test.
       this.#refuse(
         exchange,
-        mistake('script_failed', `The script of the strict provider threw: ${messageOf(thrown)}`),
+        mistake(
+          exchange.dialect,
+          'script_failed',
+          `The script of the strict provider threw: ${messageOf(thrown)}`,
+        ),
       )
     }
   }
 
   async #serve(exchange: Exchange, text: string | undefined): Promise<void> {
-    const { request } = exchange
-    const dialect = dialects.find(({ path }) => path === request.path)
-    if (dialect === undefined || request.method !== 'POST') {
+    const { request, dialect } = exchange
+    if (request.method !== 'POST' || request.path !== dialect.path) {
       return this.#refuse(exchange, refuseUrl(request.method, request.path))
     }
     const body = isJson(request.headers) ? parsed(text) : undefined
     if (isJsonObject(body)) request.body = body
     const { keys, hold } = this.#options
-    const refusal = dialect.authorize(request.headers, keys) ?? dialect.validate(body, this.#options)
+    const refusal =
+      dialect.authorize(request.headers, keys) ?? dialect.validate(body, this.#options, request.headers)
     if (refusal !== undefined) return this.#refuse(exchange, refusal)
-    const reply = this.#nextReply(request, dialect)
-    if (reply === undefined) return this.#refuse(exchange, this.#exhausted(exchange.number))
-    if (hold !== undefined) await unlessAborted(hold(request), exchange.gone)
+    const turn = this.#nextTurn(request, dialect)
+    if (turn === undefined) return this.#refuse(exchange, this.#exhausted(exchange))
+    if (hold !== undefined) await unlessGone(hold(request), exchange.gone)
     if (exchange.gone.aborted) return
-    if ('status' in reply) return sendError(exchange, reply)
-    await this.#reply(exchange, reply, dialect)
+    if ('status' in turn) return sendError(exchange, turn)
+    const delivery = this.#delivery(exchange)
+    return 'fault' in turn ? strike(turn, delivery) : deliver(turn, delivery)
   }
 
-  #nextReply(request: StrictRequest, dialect: Dialect): StrictReply | StrictError | undefined {
+  #nextTurn(request: StrictRequest, dialect: Dialect): StrictTurn | undefined {
     const script = this.#script
     if (script === undefined) return dialect.improvise(request.body)
     if (typeof script === 'function') return script(request)
-    const reply = script[this.#scriptPosition]
+    const turn = script[this.#scriptPosition]
     this.#scriptPosition += 1
-    return reply
+    return turn
   }
 
-  #exhausted(requestNumber: number): Refusal {
+  #exhausted({ dialect, number }: Exchange): Refusal {
     const replies = this.#script?.length ?? 0
     return mistake(
+      dialect,
       'script_exhausted',
       `The script of the strict provider is exhausted: it has ${replies} ${replies === 1 ? 'reply' : 'replies'}, and ` +
-        `request ${requestNumber} asks for another one. Add a reply to the script, or find out why the client asks again.`,
+        `request ${number} asks for another one. Add a reply to the script, or find out why the client asks again.`,
     )
   }
 
@@ -266,153 +269,47 @@ class LoopbackProvider implements StrictProvider {
     sendError(exchange, { ...refusal, headers: { 'x-should-retry': 'false' } })
   }
 
-  async #reply(
-    { request, number, response, gone }: Exchange,
-    reply: StrictReply,
-    dialect: Dialect,
-  ): Promise<void> {
+  #delivery({ request, dialect, number, response, gone }: Exchange): Delivery {
     const { chunking = 'event', pieces = 'word' } = this.#options
-    this.#replies += 1
-    const context: WireContext = {
+    const context = (): WireContext => {
+      this.#replies += 1
+      return {
+        request: request.body,
+        replyNumber: this.#replies,
+        nextCallNumber: () => {
+          this.#calls += 1
+          return this.#calls
+        },
+        pieces,
+      }
+    }
+    return {
+      dialect,
       request: request.body,
-      replyNumber: this.#replies,
-      nextCallNumber: () => {
-        this.#calls += 1
-        return this.#calls
-      },
-      pieces,
+      streams: request.body['stream'] === true,
+      headers: { [dialect.requestIdHeader]: `req_${number}` },
+      body: (reply) => JSON.stringify(dialect.body(reply, context())),
+      events: (reply) => dialect.events(reply, context()),
+      chunking,
+      response,
+      gone,
     }
-    const common = { 'x-request-id': `req_${number}` }
-    if (request.body['stream'] === true) {
-      response.writeHead(200, { ...common, 'content-type': 'text/event-stream; charset=utf-8' })
-      return write(response, cut(dialect.events(reply, context), chunking), gone)
-    }
-    const text = JSON.stringify(dialect.body(reply, context))
-    const whole = chunking === 'event' || chunking === 'whole'
-    response.writeHead(200, {
-      ...common,
-      'content-type': 'application/json',
-      // Without a length the writes are chunks of the transfer encoding, which reach the client as they were cut.
-      ...(whole && { 'content-length': Buffer.byteLength(text) }),
-    })
-    return write(response, cut([text], chunking), gone)
   }
 }
 
-function sendError({ response, number }: Exchange, error: StrictError): void {
-  const body = error.body ?? errorBody(`Scripted error ${error.status}.`)
+function sendError({ dialect, response, number }: Exchange, error: StrictError): void {
+  const body = error.body ?? dialect.errorBody(`Scripted error ${error.status}.`)
   const text = typeof body === 'string' ? body : JSON.stringify(body)
   const headers = new Map<string, string | number>([
     ['content-type', typeof body === 'string' ? 'text/plain; charset=utf-8' : 'application/json'],
     ['content-length', Buffer.byteLength(text)],
-    ['x-request-id', `req_${number}`],
+    [dialect.requestIdHeader, `req_${number}`],
   ])
   for (const [name, value] of Object.entries(error.headers ?? {})) headers.set(name.toLowerCase(), value)
   response.writeHead(error.status, Object.fromEntries(headers))
   response.end(text)
 }
 
-function errorBody(message: string, code: string | null = null): JsonObject {
-  return { error: { message, type: 'server_error', param: null, code } }
-}
-
-function mistake(rule: string, message: string): Refusal {
-  return { status: 500, rule, body: errorBody(message, rule) }
-}
-
-function plainHeaders(headers: IncomingMessage['headers']): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value].flat().join(', ')]))
-}
-
-function isJson(headers: Readonly<Record<string, string>>): boolean {
-  return headers['content-type']?.startsWith('application/json') ?? false
-}
-
-/** The body as text, `undefined` if it is no UTF-8. */
-async function bodyOf(incoming: IncomingMessage): Promise<string | undefined> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of incoming) chunks.push(chunk)
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
-  } catch {
-    return undefined
-  }
-}
-
-function parsed(text: string | undefined): unknown {
-  try {
-    return text === undefined ? undefined : JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
-function unlessAborted(wait: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    wait.then(resolve, reject)
-    signal.addEventListener('abort', () => resolve(), { once: true })
-    if (signal.aborted) resolve()
-  })
-}
-
-function* cut(texts: Iterable<string>, chunking: Chunking): Generator<Uint8Array, void, undefined> {
-  if (typeof chunking === 'function') {
-    yield* chunking(Buffer.from([...texts].join('')))
-    return
-  }
-  if (chunking === 'whole') {
-    yield Buffer.from([...texts].join(''))
-    return
-  }
-  for (const text of texts) {
-    const bytes = Buffer.from(text)
-    if (chunking === 'event') yield bytes
-    else yield* cutBytes(bytes, chunking === 'bytes' ? () => true : isInsideCharacter)
-  }
-}
-
-function* cutBytes(
-  bytes: Uint8Array,
-  isCutBefore: (byte: number) => boolean,
-): Generator<Uint8Array, void, undefined> {
-  let start = 0
-  for (const [at, byte] of bytes.entries()) {
-    if (at === 0 || !isCutBefore(byte)) continue
-    yield bytes.subarray(start, at)
-    start = at
-  }
-  yield bytes.subarray(start)
-}
-
-/** In UTF-8 every byte of a character but its first is 10xxxxxx. */
-function isInsideCharacter(byte: number): boolean {
-  return (byte & 0b1100_0000) === 0b1000_0000
-}
-
-async function write(
-  response: ServerResponse,
-  chunks: Iterable<Uint8Array>,
-  gone: AbortSignal,
-): Promise<void> {
-  let last: Uint8Array | undefined
-  for (const chunk of chunks) {
-    if (last !== undefined && !response.write(last)) await drained(response, gone)
-    if (gone.aborted) return
-    last = chunk
-  }
-  // The last bytes travel with the end of the response: a client that stops at `[DONE]` has then read all of it.
-  response.end(last)
-}
-
-function drained(response: ServerResponse, gone: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      response.off('drain', done)
-      gone.removeEventListener('abort', done)
-      resolve()
-    }
-    response.on('drain', done)
-    gone.addEventListener('abort', done)
-    if (gone.aborted) done()
-  })
+function mistake(dialect: Dialect, rule: string, message: string): Refusal {
+  return { status: 500, rule, body: dialect.errorBody(message, rule) }
 }

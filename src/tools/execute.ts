@@ -9,12 +9,12 @@ import {
   ToolNotFoundError,
   ToolTimeoutError,
 } from '../errors.ts'
-import type { JsonObject, JsonValue } from '../json.ts'
+import { type JsonObject, type JsonValue, wellFormed } from '../json.ts'
 import type { ToolCall, ToolResult } from '../messages.ts'
 import { didYouMean } from '../options.ts'
 import type { Runtime } from '../runtime.ts'
 import { buildInput, type InputScope, type RegisteredTool, type ToolInput } from './input.ts'
-import { cutText, outputJson, outputObject, outputText, wellFormed } from './output.ts'
+import { cutText, outputJson, outputObject, outputText } from './output.ts'
 import { type DynamicTools, type Effect, isToolOutput, type Tool, type ToolContext } from './tool.ts'
 
 /** What a call is run in. */

@@ -58,8 +58,8 @@ export async function buildInput(
   const visible = await schemas.parameters.keys()
   refuseVisibleSecrets(name, visible.names, opened.sealedKeys)
   const config = await toolConfig(registered, opened)
-  // Also what the schemas of the config filled in or made of it.
-  scope.secrets.add(collectSecrets(config))
+  // Also what its schema filled in or made of it.
+  if (config !== opened.config) scope.secrets.add(collectSecrets(config))
   const hidden = await hiddenNames(config, [schemas.config, opened.schema])
   // Whoever asked may have stopped waiting.
   scope.signal.throwIfAborted()

@@ -4,10 +4,12 @@ import type { SecretEntry } from '../secret.ts'
 /** The secrets of one run: those of its tool sets when it began, and those that came to light since. */
 export class KnownSecrets {
   readonly #entries = new Map<string, SecretEntry>()
-  #scrubber = Scrubber.none
+  #scrubber: Scrubber
 
-  constructor(entries: readonly SecretEntry[] = []) {
-    this.add(entries)
+  /** `scrubber`: one that is ready for these entries, for making one takes time. */
+  constructor(entries: readonly SecretEntry[] = [], scrubber = new Scrubber(entries)) {
+    for (const entry of entries) this.#entries.set(entry.value, entry)
+    this.#scrubber = scrubber
   }
 
   /** Scrubs everything known so far. Ask again after `add`. */

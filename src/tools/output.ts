@@ -1,5 +1,5 @@
-import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
-import { isPlainObject } from '../secret.ts'
+import { isJsonObject, type JsonObject, type JsonValue, wellFormed } from '../json.ts'
+import { isOfTag, isPlainObject } from '../secret.ts'
 
 /** What a model is shown when a tool gave nothing: providers refuse empty content. */
 export const noOutput = '(no output)'
@@ -42,11 +42,6 @@ export function cutText(text: string, max: number): { text: string; isCut: boole
   }
 }
 
-/** Half a surrogate pair is no text: it cannot be encoded, and some providers refuse the whole request. */
-export function wellFormed(text: string): string {
-  return text.replace(/\p{Surrogate}/gu, '\uFFFD')
-}
-
 interface Progress {
   /** The objects that `value` is inside of. */
   readonly above: Set<object>
@@ -66,7 +61,8 @@ function jsonOf(value: unknown, progress: Progress): JsonValue {
     case 'boolean':
       return value
     case 'number':
-      return Number.isFinite(value) ? value : String(value)
+      // JSON has no -0.
+      return Number.isFinite(value) ? value + 0 : String(value)
     case 'bigint':
       return String(value)
     case 'undefined':
@@ -138,11 +134,6 @@ function specialJson(value: object, progress: Progress): JsonValue | undefined {
   const isBoxed = ['String', 'Number', 'Boolean', 'BigInt'].some((tag) => isOfTag(value, tag))
   const primitive: unknown = isBoxed ? value.valueOf() : value
   return typeof primitive === 'object' ? undefined : jsonOf(primitive, progress)
-}
-
-/** By tag, not by class: it may come from another realm. */
-function isOfTag(value: object, tag: string): boolean {
-  return Object.prototype.toString.call(value) === `[object ${tag}]`
 }
 
 function errorJson(error: object): JsonValue {

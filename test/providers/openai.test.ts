@@ -4,7 +4,7 @@ import type { LLMChunk, LLMClient, LLMRequest } from '../../src/client/client.ts
 import { LLMError } from '../../src/errors.ts'
 import { assistant, toolMessage, user } from '../../src/messages.ts'
 import { OpenAIClient, type OpenAIClientOptions } from '../../src/providers/openai.ts'
-import { type Chunking, strictProvider } from '../../src/testing/strict-provider.ts'
+import { type Chunking, strictProvider } from '../../src/testing/index.ts'
 import { runNode } from '../support/child.ts'
 import { delta, rawServer, sendEvents, startEvents } from '../support/raw-server.ts'
 import { root } from '../support/repository.ts'

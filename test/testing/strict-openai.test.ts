@@ -1,12 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { JsonObject, JsonValue } from '../../src/json.ts'
-import {
-  authorizeOpenAI,
-  estimateTokens,
-  refuseUrl,
-  validateOpenAI,
-} from '../../src/testing/strict-openai.ts'
+import { authorizeOpenAI, refuseUrl, validateOpenAI } from '../../src/testing/strict-openai.ts'
+import { estimateTokens } from '../../src/testing/strict-usage.ts'
 
 const user = { role: 'user', content: 'hi' }
 const valid = { model: 'gpt-4o', messages: [user] }

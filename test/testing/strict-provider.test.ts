@@ -4,9 +4,9 @@ import type { ChatCompletion, ChatCompletionChunk, ChatCompletionCreateParams } 
 import { afterEach, describe, expect, it } from 'vitest'
 import { ConfigurationError } from '../../src/errors.ts'
 import type { JsonObject } from '../../src/json.ts'
-import type { StrictReply } from '../../src/testing/openai-wire.ts'
+import type { Chunking } from '../../src/testing/strict-bytes.ts'
+import type { StrictReply } from '../../src/testing/strict-contract.ts'
 import {
-  type Chunking,
   type StrictProvider,
   type StrictProviderOptions,
   strictProvider,

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { cutText, outputJson, outputText, wellFormed } from '../../src/tools/output.ts'
+import { wellFormed } from '../../src/json.ts'
+import { cutText, outputJson, outputText } from '../../src/tools/output.ts'
 
 const circular: Record<string, unknown> = { name: 'loop' }
 circular['self'] = circular
@@ -124,6 +125,10 @@ describe('outputJson', () => {
         expect(outputJson(json)).toEqual(json)
       }),
     )
+  })
+
+  test('has no -0, which JSON does not have', () => {
+    expect(outputJson([-0])).toEqual([0])
   })
 
   test('keeps a key __proto__ a key', () => {

@@ -99,8 +99,7 @@ export class CompletionReader implements AnswerReader {
     if (!this.#sawMessage && this.#stopReason === undefined)
       throw this.#malformed('a stream with no message in it')
     const stopReason = this.#isRefused ? 'refusal' : (this.#stopReason ?? 'unknown')
-    const opaque =
-      this.#source.quirks.reasoningReplay === 'reasoning_details' ? this.#details.value : undefined
+    const opaque = this.#details.value
     return {
       type: 'end',
       response: this.#draft.finish({ stopReason, usage: this.#usage, requestId, opaque }),
@@ -127,7 +126,9 @@ export class CompletionReader implements AnswerReader {
     return index === this.#choiceIndex
   }
 
-  #readChoice({ delta, message, usage, finish_reason: reason }: JsonObject): void {
+  #readChoice({ delta, message, usage, error, finish_reason: reason }: JsonObject): void {
+    // OpenRouter's way to say that the provider behind it failed.
+    if (isGiven(error)) throw this.#errorOf({ error })
     this.#readUsage(usage)
     if (isJsonObject(delta)) this.#readMessage(delta, (index) => index)
     // A whole message. Some servers repeat it at the end of a stream that told it already.
@@ -140,7 +141,9 @@ export class CompletionReader implements AnswerReader {
   #readMessage(message: JsonObject, indexOf: (index: unknown, position: number) => unknown): void {
     this.#sawMessage = true
     const { content, refusal, tool_calls: calls, function_call: legacyCall } = message
-    const details = this.#details.add(message['reasoning_details'])
+    const { reasoningReplay } = this.#source.quirks
+    const details =
+      reasoningReplay === 'reasoning_details' ? this.#details.add(message['reasoning_details']) : ''
     this.#add(
       this.#draft.addReasoning(firstText(message['reasoning_content'], message['reasoning'], details)),
     )

@@ -1,18 +1,26 @@
 import { describe, expect, test } from 'vitest'
 import type { LLMChunk, LLMResponse } from '../../../src/client/client.ts'
 import { CompletionReader } from '../../../src/providers/chat-completions/response.ts'
+import { openAIQuirks, type Quirks } from '../../../src/providers/quirks.ts'
 import { Scrubber } from '../../../src/scrubber.ts'
 
 const source = { provider: 'openai', model: 'gpt-4o' }
 
-function reader(): CompletionReader {
+function reader(quirks: Partial<Quirks> = {}): CompletionReader {
   let count = 0
   const newCallId = () => {
     count += 1
     return `new_${count}`
   }
   const scrubber = new Scrubber([{ name: 'apiKey', value: 'sk-secret-1234' }])
-  return new CompletionReader({ ...source, scrubber, now: () => 0, newCallId, requestId: 'req_1' })
+  return new CompletionReader({
+    ...source,
+    scrubber,
+    now: () => 0,
+    newCallId,
+    quirks: { ...openAIQuirks, ...quirks },
+    requestId: 'req_1',
+  })
 }
 
 /** All chunks of a stream of these events; text stands for itself, anything else for its JSON. */
