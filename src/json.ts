@@ -44,3 +44,14 @@ export function parseJson(text: string): JsonValue | undefined {
     return undefined
   }
 }
+
+/** Objects and lists within `value` are nested more than `levels` deep. */
+export function isDeeperThan(value: JsonValue, levels: number): boolean {
+  // Level by level: what is nested deeper than the stack can be asked, too.
+  let level: readonly JsonValue[] = [value]
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > levels) return true
+    level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : []))
+  }
+  return false
+}

@@ -1,5 +1,5 @@
 import { LLMError } from '../errors.ts'
-import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
+import { isDeeperThan, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
 import type { Reasoning, ToolCall, Usage } from '../messages.ts'
 import type { LLMChunk, LLMClient, LLMResponse, StopReason } from './client.ts'
 
@@ -99,12 +99,13 @@ export class ResponseDraft {
    * The whole response. A reply that calls tools stopped for them, whatever its wire says, unless it was cut or withheld,
    * and one that calls none did not. `''` and no parameters at all are `{}`.
    */
-  finish({ stopReason, usage, requestId, opaque }: DraftEnd): LLMResponse {
+  finish({ stopReason, usage, requestId, opaque, thoughts }: DraftEnd): LLMResponse {
     const { provider, model } = this.#source
     const toolCalls = this.#toolCalls()
     const text = this.#reasoning
     const thought = { ...(text !== '' && { text }), ...(opaque !== undefined && { opaque }) }
-    const reasoning: Reasoning[] = Object.keys(thought).length === 0 ? [] : [{ provider, model, ...thought }]
+    const whole = Object.keys(thought).length === 0 ? [] : [thought]
+    const reasoning = (thoughts ?? whole).map((each): Reasoning => ({ provider, model, ...each }))
     const isOpen = stopReason === 'stop' || stopReason === 'unknown' || stopReason === 'tool_calls'
     const forTools =
       toolCalls.length > 0 ? 'tool_calls' : stopReason === 'tool_calls' ? 'unknown' : stopReason
@@ -167,6 +168,8 @@ export interface DraftEnd {
   readonly requestId?: string | undefined
   /** What the provider wants back with its reasoning. */
   readonly opaque?: JsonValue | undefined
+  /** The reasoning in its parts, where the wire has it in parts; otherwise all of its text is one. */
+  readonly thoughts?: readonly Pick<Reasoning, 'text' | 'opaque'>[]
 }
 
 interface ReadPiece {
@@ -258,13 +261,4 @@ function parsed(text: string): JsonValue | undefined {
   } catch {
     return undefined
   }
-}
-
-function isDeeperThan(value: JsonValue, levels: number): boolean {
-  let level: readonly JsonValue[] = [value]
-  for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > levels) return true
-    level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : []))
-  }
-  return false
 }

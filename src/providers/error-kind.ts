@@ -15,18 +15,22 @@ export function kindOf({ message, type, code }: WireError, status: number | unde
   const isRefusal =
     status === undefined || status === 400 || status === 413 || status === 422 || status === 500
   const words = message.slice(0, 2000).toLowerCase()
-  if (isRefusal && contextWords.some((each) => words.includes(each))) return 'context_length'
+  const said = isRefusal ? kindsBySaying.find(([saying]) => words.includes(saying)) : undefined
+  if (said !== undefined) return said[1]
   if (status === undefined) return named ?? 'overloaded'
   return kindOfStatus(status)
 }
 
-// Codes and types by which OpenAI (guide "Error codes", 2026-11) and compatible servers say what went wrong.
+// Codes and types by which OpenAI (guide "Error codes", 2026-11), Anthropic ("Errors", 2026-11) and servers compatible with
+// them say what went wrong.
 const kindsByWord: ReadonlyMap<string, LLMErrorKind> = new Map<string, LLMErrorKind>([
   ['insufficient_quota', 'quota'],
   ['billing_hard_limit_reached', 'quota'],
   ['billing_not_active', 'quota'],
+  ['billing_error', 'quota'],
   ['context_length_exceeded', 'context_length'],
   ['exceed_context_size_error', 'context_length'],
+  ['request_too_large', 'context_length'],
   ['content_filter', 'content_filter'],
   ['content_policy_violation', 'content_filter'],
   ['rate_limit_exceeded', 'rate_limit'],
@@ -50,13 +54,17 @@ const kindsByWord: ReadonlyMap<string, LLMErrorKind> = new Map<string, LLMErrorK
   ['invalid_request_error', 'invalid_request'],
 ])
 
-// Words of servers that have no code for it (vLLM, LM Studio, gateways); read only where the status fits.
-const contextWords = [
-  'context length',
-  'context window',
-  'context size',
-  'maximum context',
-  'prompt is too long',
+// Words where there is no code for it (Anthropic, vLLM, LM Studio, gateways); read only where the status fits.
+const kindsBySaying: readonly (readonly [words: string, kind: LLMErrorKind])[] = [
+  ['context length', 'context_length'],
+  ['context window', 'context_length'],
+  ['context size', 'context_length'],
+  ['maximum context', 'context_length'],
+  ['prompt is too long', 'context_length'],
+  ['exceed context limit', 'context_length'],
+  ['credit balance is too low', 'quota'],
+  ['api usage limits', 'quota'],
+  ['content filtering policy', 'content_filter'],
 ]
 
 function kindOfStatus(status: number): LLMErrorKind {

@@ -82,6 +82,19 @@ export function malformedError(what: string, { provider, model }: ErrorSource, r
   })
 }
 
+/** What a body is that should be JSON; completes "answered with …". */
+export function notJson(text: string, source: ErrorSource): string {
+  if (text.trim() === '') return 'an empty body'
+  return isMarkup(text) ? 'a web page instead of JSON' : `what is no JSON: ${excerptOf(text, source)}`
+}
+
+/** The start of what a provider sent, on one line. */
+export function excerptOf(text: string, { scrubber }: ErrorSource): string {
+  // Scrubbed before it is cut: a part of a key is not known as one.
+  const clean = scrubber.text(text.slice(0, 4096))
+  return [...clean.slice(0, 160).replace(/\s+/g, ' ').trim()].slice(0, 80).join('')
+}
+
 export function endedEarlyError(source: ErrorSource, requestId?: string): LLMError {
   return malformedError('a stream ended early, before it said why it stopped', source, requestId)
 }

@@ -3,6 +3,13 @@ export {
   type VirtualClockOptions,
   virtualClock,
 } from './clock.ts'
+export {
+  type ClientCaseName,
+  type ClientConformanceOptions,
+  type ConformanceCase,
+  clientConformance,
+} from './conformance/client.ts'
+export type { ClientUnderTest, ConformanceSettings, MakeClient } from './conformance/client-stage.ts'
 export { checkEvents, EventGrammar } from './event-grammar.ts'
 export {
   type CallOf,
@@ -42,5 +49,6 @@ export {
   type StrictProviderOptions,
   type StrictRequest,
   type StrictScript,
+  type StrictTurn,
   strictProvider,
 } from './strict-provider.ts'

@@ -58,6 +58,8 @@ export type FailureKind =
 /** An error status, with the body that the real API has for it. */
 export interface FailureFault {
   readonly fault: FailureKind
+  /** In the place of the API's own words. */
+  readonly message?: string
   /** Such as `retry-after`. */
   readonly headers?: Readonly<Record<string, string>>
 }

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { setImmediate } from 'node:timers'
+import { isJsonObject } from '../json.ts'
 import { cut, unlessGone, untilInsideCharacter, write, writeAndEnd } from './strict-bytes.ts'
 import type {
   BodyFault,
@@ -32,9 +33,14 @@ export async function strike(fault: StrictFault, delivery: Delivery): Promise<vo
   }
 }
 
-function sendFailure({ fault, headers }: FailureFault, { dialect, request, ...delivery }: Delivery): void {
-  const { status, body } = dialect.failure(fault, request)
-  send(delivery, status, JSON.stringify(body), { 'content-type': 'application/json', ...headers })
+function sendFailure({ fault, message, headers }: FailureFault, delivery: Delivery): void {
+  const { status, body } = delivery.dialect.failure(fault, delivery.request)
+  const said =
+    isJsonObject(body['error']) && message !== undefined ? { ...body['error'], message } : body['error']
+  send(delivery, status, JSON.stringify({ ...body, ...(said !== undefined && { error: said }) }), {
+    'content-type': 'application/json',
+    ...headers,
+  })
 }
 
 const page =

@@ -35,13 +35,6 @@ test('is a client', () => {
   expectTypeOf<GroqClient>().toExtend<LLMClient>()
 })
 
-test('001-6 sends to its default host and path with its key', async () => {
-  const { client, sent } = talking(ok)
-  expect(await client.call(hello)).toEqual({ text: 'Hi', toolCalls: [], stopReason: 'stop' })
-  expect(sent.map(({ url }) => url)).toEqual(['https://api.groq.com/openai/v1/chat/completions'])
-  expect(sent[0]?.headers.get('authorization')).toBe(`Bearer ${apiKey}`)
-})
-
 test.each([
   'https://proxy.test',
   'https://proxy.test/',
@@ -50,9 +43,7 @@ test.each([
 ])('the base URL %s is understood', async (baseURL) => {
   const { client, sent } = talking(ok, { baseURL })
   await client.call(hello)
-  expect(new URL(sent[0]?.url ?? '').href.replace('//openai', '/openai')).toBe(
-    'https://proxy.test/openai/v1/chat/completions',
-  )
+  expect(sent[0]?.url).toBe('https://proxy.test/openai/v1/chat/completions')
 })
 
 test('the environment has key and address where the options have none', async () => {

@@ -97,7 +97,7 @@ describe.each(providers)('$name', ({ url, make, maxTokens }) => {
 })
 
 it('001-9 knows its own providers, and a custom one in a few lines', async () => {
-  const mine = defaultProviders().register('custom', () => new ScriptedClient(says('Hi')), {
+  const mine = defaultProviders().register('custom', () => new ScriptedClient([says('Hi')]), {
     description: 'Ours',
   })
   expect(mine.list()).toContainEqual({ name: 'custom', description: 'Ours' })

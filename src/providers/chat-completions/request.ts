@@ -1,6 +1,6 @@
 import type { LLMRequest, ModelParams, ToolChoice, ToolDefinition } from '../../client/client.ts'
 import { LLMError } from '../../errors.ts'
-import { isJsonObject, type JsonObject, type JsonSchema, type JsonValue } from '../../json.ts'
+import { isJsonObject, type JsonObject, type JsonSchema, type JsonValue, wellFormed } from '../../json.ts'
 import type {
   AssistantMessage,
   ContentPart,
@@ -10,6 +10,7 @@ import type {
   ToolCall,
 } from '../../messages.ts'
 import type { Quirks } from '../quirks.ts'
+import { filled, hashOf, isBlank, jsonText, wireId, wireName } from '../wire-text.ts'
 
 /** To whom a request goes. */
 export interface RequestTarget {
@@ -109,8 +110,8 @@ function wireMessage(message: Message, target: RequestTarget): JsonObject | 'not
     case 'assistant':
       return wireAssistant(message, target)
     case 'tool': {
-      const { callId, content } = message
-      return { role: 'tool', tool_call_id: wireId(callId, target.quirks), content: filled(content) }
+      const { content } = message
+      return { role: 'tool', tool_call_id: callId(message.callId, target.quirks), content: filled(content) }
     }
   }
 }
@@ -145,13 +146,13 @@ function wireReasoning({ reasoning = [] }: AssistantMessage, target: RequestTarg
 
 function wireCall({ id, toolName, parameters }: ToolCall, quirks: Quirks): JsonObject {
   const called = { name: wireName(toolName), arguments: jsonText(parameters) }
-  return { id: wireId(id, quirks), type: 'function', function: called }
+  return { id: callId(id, quirks), type: 'function', function: called }
 }
 
 function wireContent(content: string | readonly ContentPart[], target: RequestTarget): JsonValue {
   if (typeof content === 'string') return filled(content)
   const parts = content.filter((part) => part.type !== 'text' || !isBlank(part.text))
-  return parts.length === 0 ? emptyText : parts.map((part) => wirePart(part, target))
+  return parts.length === 0 ? filled('') : parts.map((part) => wirePart(part, target))
 }
 
 function wirePart(part: ContentPart, target: RequestTarget): JsonObject {
@@ -216,59 +217,11 @@ function wireParams(params: ModelParams, quirks: Quirks): JsonObject {
   }
 }
 
-/** The id itself where the API takes it; otherwise one made from it, always the same, so that calls and answers still meet. */
-function wireId(id: string, { maxToolCallIdLength: longest, exactToolCallIds }: Quirks): string {
-  if (exactToolCallIds) {
-    const fits = id.length === longest && /^[a-z\d]+$/i.test(id)
-    return fits
-      ? id
-      : hashOf(id)
-          .repeat(Math.ceil(longest / 14))
-          .slice(0, longest)
-  }
-  if (id.length <= longest && /^[\w-]+$/.test(id)) return id
-  const hash = hashOf(id)
-  const start = id.slice(0, Math.max(0, longest - hash.length - 1)).replace(/[^\w-]/g, '_')
-  return start === '' ? hash.slice(0, longest) : `${start}_${hash}`
-}
-
-/** 64 bits of a text as 14 letters and digits: two FNV-1a hashes from different offsets. */
-function hashOf(text: string): string {
-  let [one, two] = [0x811c9dc5, 0x9e3779b9]
-  for (let index = 0; index < text.length; index += 1) {
-    const unit = text.charCodeAt(index)
-    one = Math.imul(one ^ unit, 0x01000193)
-    two = Math.imul(two ^ unit, 0x01000193) + (one >>> 7)
-  }
-  return [one, two].map((half) => (half >>> 0).toString(36).padStart(7, '0')).join('')
-}
-
-/** A name as this API takes it; a model may have called a tool by one that it does not. */
-function wireName(name: string): string {
-  const fit = name.slice(0, 64).replace(/[^\w-]/g, '_')
-  return fit === '' ? 'unnamed' : fit
-}
-
-// Servers refuse empty content, some of them also blanks.
-const emptyText = '(empty)'
-
-function filled(text: string): string {
-  return isBlank(text) ? emptyText : wellFormed(text)
-}
-
-function isBlank(text: string | undefined): boolean {
-  return text === undefined || text.trim() === ''
-}
-
-/** Half a character, which a cut can leave, is no text: most servers refuse the whole request for it. */
-function wellFormed(text: string): string {
-  // With this flag only halves without their other half are surrogates.
-  return text.replace(/\p{Surrogate}/gu, '\uFFFD')
-}
-
-function jsonText(value: JsonObject): string {
-  const text = JSON.stringify(value)
-  // JSON.stringify escapes such halves, and a server that parses the text has them again.
-  if (!/\\ud[89a-f]/.test(text)) return text
-  return JSON.stringify(value, (_, item: unknown) => (typeof item === 'string' ? wellFormed(item) : item))
+/** The id as `quirks` ask for it, the same for the same, so that calls and answers still meet. */
+function callId(id: string, { maxToolCallIdLength: longest, exactToolCallIds }: Quirks): string {
+  if (!exactToolCallIds) return wireId(id, longest)
+  if (id.length === longest && /^[a-z\d]+$/i.test(id)) return id
+  return hashOf(id)
+    .repeat(Math.ceil(longest / 14))
+    .slice(0, longest)
 }

@@ -2,7 +2,14 @@ import type { LLMChunk, StopReason } from '../../client/client.ts'
 import { type DraftSource, ResponseDraft } from '../../client/collect.ts'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../json.ts'
 import type { Usage } from '../../messages.ts'
-import { bodyError, type ErrorSource, endedEarlyError, malformedError } from '../errors.ts'
+import {
+  bodyError,
+  type ErrorSource,
+  endedEarlyError,
+  excerptOf,
+  malformedError,
+  notJson,
+} from '../errors.ts'
 import type { AnswerReader } from '../exchange.ts'
 import type { Quirks } from '../quirks.ts'
 import type { SseEvent } from '../sse.ts'
@@ -73,7 +80,7 @@ export class CompletionReader implements AnswerReader {
    */
   readBody(text: string): readonly LLMChunk[] {
     const body = parsed(text)
-    if (body === undefined) throw this.#malformed(this.#describe(text))
+    if (body === undefined) throw this.#malformed(notJson(text, this.#source))
     if (!isJsonObject(body)) throw this.#malformed(`JSON that is no object: ${this.#excerpt(text)}`)
     if (isGiven(body['error'])) throw this.#errorOf(body)
     if (!Array.isArray(body['choices'])) {
@@ -192,17 +199,8 @@ export class CompletionReader implements AnswerReader {
     return bodyError(error, this.#source, this.#requestId)
   }
 
-  #describe(text: string): string {
-    if (text.trim() === '') return 'an empty body'
-    return text.trimStart().startsWith('<')
-      ? 'a web page instead of JSON'
-      : `what is no JSON: ${this.#excerpt(text)}`
-  }
-
   #excerpt(text: string): string {
-    // Scrubbed before it is cut: a part of a key is not known as one.
-    const clean = this.#source.scrubber.text(text.slice(0, 4096))
-    return [...clean.slice(0, 160).replace(/\s+/g, ' ').trim()].slice(0, 80).join('')
+    return excerptOf(text, this.#source)
   }
 
   #malformed(what: string): Error {

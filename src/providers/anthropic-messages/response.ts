@@ -1,0 +1,324 @@
+import type { LLMChunk, StopReason } from '../../client/client.ts'
+import { type DraftSource, ResponseDraft } from '../../client/collect.ts'
+import { isJsonObject, type JsonObject, type JsonValue, parseJson } from '../../json.ts'
+import {
+  bodyError,
+  type ErrorSource,
+  endedEarlyError,
+  excerptOf,
+  malformedError,
+  notJson,
+} from '../errors.ts'
+import type { AnswerReader } from '../exchange.ts'
+import type { SseEvent } from '../sse.ts'
+import { type KeptBlock, keep, withoutHalves } from './kept.ts'
+import { MessageUsage } from './usage.ts'
+
+export interface MessagesSource extends ErrorSource, DraftSource {
+  /** From the headers. */
+  readonly requestId?: string | undefined
+}
+
+/**
+ * Reads one answer of the Messages API, a stream or a whole body, into chunks. No I/O, and no chunk is lost or doubled
+ * however the bytes were cut.
+ */
+export class MessagesReader implements AnswerReader {
+  readonly #source: MessagesSource
+  readonly #draft: ResponseDraft
+  readonly #usage = new MessageUsage()
+  readonly #blocks: Block[] = []
+  readonly #byIndex = new Map<unknown, Block>()
+  #chunks: LLMChunk[] = []
+  #messageId: JsonValue | undefined
+  #textLength = 0
+  #calls = 0
+  #stopReason: StopReason | undefined
+  #sawMessage = false
+  #isDone = false
+
+  constructor(source: MessagesSource) {
+    this.#source = source
+    this.#draft = new ResponseDraft(source)
+  }
+
+  /** The end of the answer was announced; what follows is ignored. */
+  get isDone(): boolean {
+    return this.#isDone
+  }
+
+  /**
+   * What one event of a stream holds.
+   *
+   * @throws LLMError: what the provider says went wrong, or `malformed`.
+   */
+  readEvent({ data, type }: SseEvent): readonly LLMChunk[] {
+    const text = data.trim()
+    if (this.#isDone || text === '') return []
+    if (text === '[DONE]') {
+      // Not of this API; a gateway may say so in the place of `message_stop`, but not before the message is whole.
+      this.#isDone = this.#stopReason !== undefined
+      return []
+    }
+    const event = parseJson(text)
+    if (type === 'error') throw this.#errorOf(event ?? text)
+    if (!isJsonObject(event)) {
+      const fault = event === undefined ? 'no JSON' : 'no object'
+      throw this.#malformed(`a stream with an event that is ${fault}: ${this.#excerpt(text)}`)
+    }
+    this.#readEvent(event, String(event['type'] ?? type))
+    return this.#taken()
+  }
+
+  /**
+   * What a body that is no stream holds, as a whole.
+   *
+   * @throws LLMError: what the provider says went wrong, or `malformed`.
+   */
+  readBody(text: string): readonly LLMChunk[] {
+    const body = parseJson(text)
+    if (body === undefined) throw this.#malformed(notJson(text, this.#source))
+    if (!isJsonObject(body)) throw this.#malformed(`JSON that is no object: ${this.#excerpt(text)}`)
+    if (isError(body)) throw this.#errorOf(body)
+    if (!Array.isArray(body['content'])) {
+      // Some gateways give an error without its wrapper.
+      if (typeof body['message'] === 'string' || typeof body['detail'] === 'string') throw this.#errorOf(body)
+      throw this.#malformed('JSON that has no content')
+    }
+    this.#readMessage(body)
+    return this.#taken()
+  }
+
+  /**
+   * The last chunk.
+   *
+   * @throws LLMError of kind `malformed` if the answer is not whole.
+   */
+  end(): LLMChunk {
+    const { requestId } = this.#source
+    if (!this.#isDone) throw endedEarlyError(this.#source, requestId)
+    if (!this.#sawMessage) throw this.#malformed('a stream with no message in it')
+    const stopReason = this.#stopReason ?? 'unknown'
+    const thoughts = withoutHalves(this.#blocks.flatMap(keptOf)).flatMap(keep)
+    const usage = this.#usage.total
+    return { type: 'end', response: this.#draft.finish({ stopReason, usage, requestId, thoughts }) }
+  }
+
+  #readEvent(event: JsonObject, type: string): void {
+    if (isError(event)) throw this.#errorOf(event)
+    const { index, delta, content_block: block } = event
+    switch (type) {
+      case 'message_start':
+        return this.#startMessage(isJsonObject(event['message']) ? event['message'] : {})
+      case 'content_block_start':
+        return isJsonObject(block) ? this.#startBlock(index, block) : undefined
+      case 'content_block_delta':
+        return isJsonObject(delta) ? this.#readDelta(this.#blockOf(index, delta), delta) : undefined
+      case 'content_block_stop':
+        return this.#stopBlock(this.#byIndex.get(index))
+      case 'message_delta':
+        this.#usage.add(event['usage'])
+        return this.#readStop(isJsonObject(delta) ? delta : {})
+      case 'message_stop':
+        for (const each of this.#blocks) this.#stopBlock(each)
+        this.#isDone = true
+        return
+      case 'message':
+        // The whole answer as one event.
+        return this.#readMessage(event)
+    }
+  }
+
+  #readMessage(message: JsonObject): void {
+    const { content, usage } = message
+    this.#startMessage({ id: message['id'] ?? null })
+    for (const [index, block] of Array.isArray(content) ? content.entries() : []) {
+      if (isJsonObject(block)) this.#startBlock(index, block)
+    }
+    for (const each of this.#blocks) this.#stopBlock(each)
+    this.#usage.add(usage)
+    this.#readStop(message)
+    // A body that was read whole needs nobody to say that it ended.
+    this.#isDone = true
+  }
+
+  /** Some gateways repeat the start. A second message, after a first that broke off, is no continuation of it. */
+  #startMessage({ id, usage }: JsonObject): void {
+    if (this.#blocks.length > 0 && id !== this.#messageId) {
+      throw this.#malformed('a stream that starts over with another message')
+    }
+    this.#sawMessage = true
+    this.#messageId = id
+    this.#usage.add(usage)
+  }
+
+  #startBlock(index: JsonValue | undefined, start: JsonObject): Block {
+    this.#sawMessage = true
+    // An index that is used again is that of a new block: the one before it is over.
+    this.#stopBlock(this.#byIndex.get(index))
+    const { type, text, thinking, signature, id, name, input } = start
+    const block: Block = {
+      position: this.#blocks.length,
+      start,
+      textBefore: this.#textLength,
+      callsBefore: this.#calls,
+      thinking: '',
+      signature,
+      inputText: '',
+      hasInput: typeof input === 'string',
+      isOpen: true,
+    }
+    this.#blocks.push(block)
+    this.#byIndex.set(index, block)
+    if (type === 'text') this.#addText(text)
+    if (type === 'thinking') this.#addThinking(block, thinking)
+    if (type !== 'tool_use') return block
+    this.#calls += 1
+    // Usually empty here, and then in pieces; that of some gateways is whole. One in an object waits: pieces may follow.
+    const parameters = typeof input === 'string' ? input : undefined
+    this.#add(this.#draft.addToolCall({ index: block.position, id, toolName: name, parameters }))
+    return block
+  }
+
+  /** The block of a piece, which some gateways never started; without a usable index it is the last one. */
+  #blockOf(index: JsonValue | undefined, { type }: JsonObject): Block | undefined {
+    const known = this.#byIndex.get(index) ?? (typeof index === 'number' ? undefined : this.#blocks.at(-1))
+    if (known !== undefined) return known
+    const blockType = blockTypes.get(String(type))
+    return blockType === undefined ? undefined : this.#startBlock(index, { type: blockType })
+  }
+
+  #readDelta(block: Block | undefined, delta: JsonObject): void {
+    if (block === undefined) return
+    const { type, text, thinking, signature, partial_json: piece, ...rest } = delta
+    switch (type) {
+      case 'text_delta':
+        return this.#addText(text)
+      case 'thinking_delta':
+        return this.#addThinking(block, thinking)
+      case 'signature_delta':
+        block.signature = signature
+        return
+      case 'input_json_delta':
+        return this.#addInput(block, piece)
+      case 'compaction_delta':
+        block.start = { ...block.start, ...rest }
+        return
+    }
+  }
+
+  #addText(text: JsonValue | undefined): void {
+    if (typeof text !== 'string') return
+    this.#textLength += text.length
+    this.#add(this.#draft.addText(text))
+  }
+
+  #addThinking(block: Block, thinking: JsonValue | undefined): void {
+    if (typeof thinking !== 'string') return
+    block.thinking += thinking
+    this.#add(this.#draft.addReasoning(thinking))
+  }
+
+  #addInput(block: Block, piece: JsonValue | undefined): void {
+    if (piece === undefined || piece === null || piece === '') return
+    block.hasInput = true
+    if (block.start['type'] === 'tool_use') {
+      this.#add(this.#draft.addToolCall({ index: block.position, parameters: piece }))
+    } else if (typeof piece === 'string') {
+      block.inputText += piece
+    }
+  }
+
+  #stopBlock(block: Block | undefined): void {
+    if (!block?.isOpen) return
+    block.isOpen = false
+    const { type, input } = block.start
+    if (type !== 'tool_use' || block.hasInput || !isJsonObject(input) || Object.keys(input).length === 0)
+      return
+    // Nothing came in pieces: what it started with is all of it.
+    this.#add(this.#draft.addToolCall({ index: block.position, parameters: input }))
+  }
+
+  #readStop({ stop_reason: reason }: JsonObject): void {
+    if (typeof reason !== 'string' || reason === '') return
+    this.#stopReason = stopReasons.get(reason) ?? 'unknown'
+  }
+
+  #add(chunk: LLMChunk | undefined): void {
+    if (chunk !== undefined) this.#chunks.push(chunk)
+  }
+
+  #taken(): readonly LLMChunk[] {
+    const chunks = this.#chunks
+    this.#chunks = []
+    return chunks
+  }
+
+  #errorOf(error: unknown): Error {
+    return bodyError(error, this.#source, this.#source.requestId)
+  }
+
+  #excerpt(text: string): string {
+    return excerptOf(text, this.#source)
+  }
+
+  #malformed(what: string): Error {
+    return malformedError(what, this.#source, this.#source.requestId)
+  }
+}
+
+interface Block {
+  readonly position: number
+  /** As it was announced. */
+  start: JsonObject
+  readonly textBefore: number
+  readonly callsBefore: number
+  thinking: string
+  signature: JsonValue | undefined
+  /** What a tool of the server is given, as JSON text. */
+  inputText: string
+  hasInput: boolean
+  isOpen: boolean
+}
+
+/** What of a block may have to go back; text and calls of ours do so by themselves. */
+function keptOf({
+  start,
+  textBefore,
+  callsBefore,
+  thinking,
+  signature,
+  inputText,
+}: Block): readonly KeptBlock[] {
+  const { type } = start
+  if (type === 'text' || type === 'tool_use') return []
+  if (type === 'thinking') {
+    const block = { type, thinking, ...(signature !== undefined && { signature }) }
+    return [{ block, textBefore, callsBefore }]
+  }
+  if (inputText === '') return [{ block: start, textBefore, callsBefore }]
+  const input = parseJson(inputText)
+  return input === undefined ? [] : [{ block: { ...start, input }, textBefore, callsBefore }]
+}
+
+function isError({ type, error }: JsonObject): boolean {
+  return type === 'error' || (error !== undefined && error !== null && error !== false && error !== '')
+}
+
+/** The block that a piece is of. */
+const blockTypes: ReadonlyMap<string, string> = new Map([
+  ['text_delta', 'text'],
+  ['thinking_delta', 'thinking'],
+  ['input_json_delta', 'tool_use'],
+])
+
+// Anthropic Messages API, "stop_reason", as @anthropic-ai/sdk 1.11 types it. A paused turn (`pause_turn`) is of tools of the
+// server only: its text is what there is.
+const stopReasons: ReadonlyMap<string, StopReason> = new Map<string, StopReason>([
+  ['end_turn', 'stop'],
+  ['stop_sequence', 'stop'],
+  ['tool_use', 'tool_calls'],
+  ['max_tokens', 'length'],
+  ['model_context_window_exceeded', 'length'],
+  ['refusal', 'refusal'],
+])
