@@ -4,6 +4,7 @@ export default defineConfig(({ dts }) => ({
   entry: {
     index: 'src/index.ts',
     openai: 'src/providers/openai.ts',
+    anthropic: 'src/providers/anthropic.ts',
     groq: 'src/providers/groq.ts',
     openrouter: 'src/providers/openrouter.ts',
     providers: 'src/providers/providers.ts',

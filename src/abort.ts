@@ -48,3 +48,9 @@ export function untilAborted<T>(promise: PromiseLike<T>, signal: AbortSignal): P
     )
   })
 }
+
+/** Lets go of an iterator without waiting for it: one that does not want to stop must not hold anybody up. */
+export function leave(iterator: AsyncIterator<unknown>): void {
+  const leaving = async () => iterator.return?.()
+  leaving().catch(() => {})
+}

@@ -36,6 +36,9 @@ interface ErrorOptions {
   cause?: unknown
 }
 
+// Known to every copy of the package; a code alone is not enough, other libraries have an `aborted` as well.
+const brand: unique symbol = Symbol.for('tercet.error')
+
 /** What every error of this library is: a stable `code`, the `cause` that led to it, and in its message what to do next. */
 export abstract class TercetError extends Error {
   abstract readonly code: ErrorCode
@@ -44,6 +47,10 @@ export abstract class TercetError extends Error {
     super(message, options)
     // The class is known by name in traces and logs, also after a minifier renamed it.
     Object.defineProperty(this, 'name', { value: new.target.name, configurable: true, writable: true })
+  }
+
+  get [brand](): true {
+    return true
   }
 
   /** Name, code and message, without stack, cause or result: safe to send and to store. */
@@ -60,7 +67,7 @@ export interface SerializedError extends JsonObject {
 
 /** True for any error of this library, also one from another copy of the package. */
 export function isTercetError(value: unknown): value is TercetError {
-  return value instanceof Error && errorCodes.includes((value as { code?: unknown }).code as ErrorCode) // read only to compare
+  return value instanceof Error && brand in value
 }
 
 /** An option, argument or stored value is not what it has to be. Thrown at the earliest point, before anything was done. */

@@ -36,9 +36,11 @@ export {
   type LLMRequest,
   type LLMResponse,
   type ModelParams,
+  type RetryNotice,
   type StopReason,
   type ToolChoice,
   type ToolDefinition,
+  type WarningNotice,
   wrapClient,
 } from './client/client.ts'
 export { type ClientFactory, ProviderRegistry } from './client/provider-registry.ts'

@@ -45,6 +45,18 @@ export function parseJson(text: string): JsonValue | undefined {
   }
 }
 
+/** The same value, immutable in all its parts. */
+export function frozen<T>(value: T): T {
+  // A list instead of recursion: what is nested deeper than the stack can be frozen, too.
+  const parts: unknown[] = [value]
+  for (const part of parts) {
+    if (typeof part !== 'object' || part === null || Object.isFrozen(part)) continue
+    Object.freeze(part)
+    for (const inner of Object.values(part)) parts.push(inner)
+  }
+  return value
+}
+
 /** Objects and lists within `value` are nested more than `levels` deep. */
 export function isDeeperThan(value: JsonValue, levels: number): boolean {
   // Level by level: what is nested deeper than the stack can be asked, too.

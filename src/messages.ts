@@ -208,15 +208,22 @@ export function parseMessage(value: unknown, path: string): Message {
         ...assistant(said, toolCalls),
         ...(typeof value['plan'] === 'string' && { plan: value['plan'] }),
         ...(typeof value['planId'] === 'string' && { planId: value['planId'] }),
-        // Kept as it was made: only the provider that signed it can judge it.
-        ...(Array.isArray(value['reasoning']) && {
-          reasoning: value['reasoning'] as unknown as readonly Reasoning[],
-        }),
+        ...(Array.isArray(value['reasoning']) && { reasoning: value['reasoning'].filter(isReasoning) }),
       }
     }
     default:
       return fail(`${path}.role`, "'system', 'user', 'assistant' or 'tool'", value['role'])
   }
+}
+
+/** What is in it stays as it was made: only the provider that signed it can judge it. */
+function isReasoning(value: unknown): value is Reasoning {
+  return (
+    isJsonObject(value) &&
+    typeof value['provider'] === 'string' &&
+    typeof value['model'] === 'string' &&
+    (value['text'] === undefined || typeof value['text'] === 'string')
+  )
 }
 
 /**

@@ -14,8 +14,10 @@ import { distProblem } from './support/dist.ts'
 import { read, root } from './support/repository.ts'
 
 const question = 'How do I keep an API key hidden from the model?'
-const ask = (...args: readonly string[]): Promise<Ended> =>
-  runNode(['examples/ask/main.ts', ...args], { cwd: root })
+const askWith = (env: Record<string, string>, ...args: readonly string[]): Promise<Ended> =>
+  runNode(['examples/ask/main.ts', ...args], { cwd: root, env })
+
+const ask = (...args: readonly string[]): Promise<Ended> => askWith({}, ...args)
 
 describe('npm start', { timeout: 60_000 }, () => {
   test('runs on a build of the source as it stands', () => {
@@ -41,6 +43,10 @@ describe('npm start', { timeout: 60_000 }, () => {
     [['--modle', 'x', 'Why?'], "Unknown option '--modle'"],
     [['--protocol', 'xml', 'Why?'], '--protocol is "xml"; it must be native or json.'],
     [['--base-url', 'http://localhost:1/v1', 'Why?'], '--base-url needs --model'],
+    [
+      ['--provider', 'acme', 'Why?'],
+      '--provider is "acme"; it must be one of openai, anthropic, groq, openrouter.',
+    ],
   ])('refuses %j', async ([args, problem]) => {
     const { code, stdout, stderr } = await ask(...args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
@@ -53,7 +59,7 @@ describe('npm start', { timeout: 60_000 }, () => {
       const { code, stdout, stderr } = await ask(question, '--protocol', protocol)
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
       const marks = [
-        'No OPENAI_API_KEY and no --base-url: answering offline',
+        'No API key and no --base-url: answering offline',
         'Plan\n  1. Search',
         '→ search query: "keep api key hidden model"\n← search: ',
         '→ read_file path: "',
@@ -118,9 +124,31 @@ describe('npm start', { timeout: 60_000 }, () => {
     expect(provider.requests[1]?.body['messages']).toHaveLength(4)
   })
 
+  test.for<[string, string, 'anthropicURL' | 'groqURL', string]>([
+    ['anthropic', 'ANTHROPIC', 'anthropicURL', 'claude-sonnet-4-5'],
+    ['groq', 'GROQ', 'groqURL', 'openai/gpt-oss-120b'],
+  ])('asks %s if it is the one whose key is there, or if told to', async ([name, prefix, url, model]) => {
+    const script = [
+      { toolCalls: [{ toolName: 'search', parameters: { query: 'hidden config' } }] },
+      { text: 'By secret().' },
+    ]
+    await using provider = await strictProvider({ script: [...script, ...script], keys: ['k'] })
+    const address = { [`${prefix}_API_KEY`]: 'k', [`${prefix}_BASE_URL`]: provider[url] }
+    const found = await askWith(address, question)
+    const told = await askWith({ ...address, OPENAI_API_KEY: 'another' }, '--provider', name, question)
+    for (const { code, stdout, stderr } of [found, told]) {
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+      expect(stdout).toContain('By secret().')
+    }
+    expect(provider.refusals).toEqual([])
+    expect(provider.requests.map(({ body }) => body['model'])).toEqual([model, model, model, model])
+  })
+
   test('says that a model needs a way to it', async () => {
     const { code, stdout, stderr } = await ask('Why?', '--model', 'gpt-5')
-    const problem = 'There is no way to "gpt-5": set OPENAI_API_KEY, or name a server with --base-url.\n'
+    const problem =
+      'There is no way to "gpt-5": set one of OPENAI_API_KEY, ANTHROPIC_API_KEY, GROQ_API_KEY, OPENROUTER_API_KEY, ' +
+      'or name a server with --base-url.\n'
     expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: '', stderr: problem })
   })
 

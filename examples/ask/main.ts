@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { Agent, type AgentOptions, type LLMClient, type RunResult } from 'tercet'
-import { OpenAIClient } from 'tercet/openai'
+import { Agent, type AgentOptions, type RunResult } from 'tercet'
 import { corpusTools } from './corpus.ts'
+import { clientFor, type ModelChoice, providerNames } from './model.ts'
 import { offlineClient } from './offline-client.ts'
 import { Terminal } from './terminal.ts'
 
@@ -11,9 +11,11 @@ const usage = `Ask this repository about itself.
   npm start -- "How do I keep an API key hidden from the model?"
 
 An agent searches the docs and the source, reads what it finds, and answers with file and line. It uses a model
-if OPENAI_API_KEY is set or a server is given, and otherwise answers offline, by quoting.
+of whichever provider there is a key for (OPENAI_API_KEY, ANTHROPIC_API_KEY, GROQ_API_KEY, OPENROUTER_API_KEY),
+or of a server that is given, and otherwise answers offline, by quoting.
 
-  --model NAME         the model. Default with OPENAI_API_KEY: gpt-4o
+  --provider NAME      openai, anthropic, groq or openrouter. Default: the first there is a key for
+  --model NAME         the model. Default: one that the provider is known to have
   --base-url URL       an OpenAI-compatible server: Ollama, llama.cpp, vLLM, LM Studio.
                        For example: --base-url http://localhost:11434/v1 --model qwen3
   --protocol NAME      how tools are spoken of: native (tool calling) or json (for models without it)
@@ -49,12 +51,10 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-interface Order {
+interface Order extends ModelChoice {
   readonly question: string
   readonly help: boolean
   readonly json: boolean
-  readonly model?: string
-  readonly baseURL?: string
   readonly protocol?: 'native' | 'json'
 }
 
@@ -67,11 +67,14 @@ function readOrder(args: readonly string[]): Order | string {
     return `${error instanceof Error ? error.message : error}\n\n${usage}`
   }
   const { values, positionals } = parsed
-  const { help = false, json = false, model, 'base-url': baseURL, protocol } = values
+  const { help = false, json = false, provider, model, 'base-url': baseURL, protocol } = values
   const question = positionals.join(' ').trim()
   if (question === '' && !help) return usage
   if (protocol !== undefined && protocol !== 'native' && protocol !== 'json') {
     return `--protocol is "${protocol}"; it must be native or json.`
+  }
+  if (provider !== undefined && !providerNames.includes(provider)) {
+    return `--provider is "${provider}"; it must be one of ${providerNames.join(', ')}.`
   }
   if (baseURL !== undefined && model === undefined && !help) {
     return '--base-url needs --model: the name by which that server knows the model, such as --model qwen3.'
@@ -80,6 +83,7 @@ function readOrder(args: readonly string[]): Order | string {
     question,
     help,
     json,
+    ...(provider !== undefined && { provider }),
     ...(model !== undefined && { model }),
     ...(baseURL !== undefined && { baseURL }),
     ...(protocol !== undefined && { protocol }),
@@ -93,6 +97,7 @@ function parse(args: readonly string[]) {
     options: {
       help: { type: 'boolean', short: 'h' },
       json: { type: 'boolean' },
+      provider: { type: 'string' },
       model: { type: 'string' },
       'base-url': { type: 'string' },
       protocol: { type: 'string' },
@@ -106,7 +111,7 @@ async function ask(order: Order): Promise<number> {
   const client = clientFor(order)
   if (!client) {
     const notice =
-      'No OPENAI_API_KEY and no --base-url: answering offline by quoting the docs. See --help for how to use a model.'
+      'No API key and no --base-url: answering offline by quoting the docs. See --help for how to use a model.'
     if (order.json) console.error(notice)
     else terminal.notice(notice)
   }
@@ -129,19 +134,6 @@ async function ask(order: Order): Promise<number> {
   const result = await stream.result
   if (!order.json) terminal.end(result)
   return exitCode(result)
-}
-
-/** A client for a real model, if there is a way to one. */
-function clientFor({ model, baseURL }: Order): LLMClient | undefined {
-  const { OPENAI_API_KEY, OPENAI_BASE_URL } = process.env
-  if (!OPENAI_API_KEY && !OPENAI_BASE_URL && baseURL === undefined) {
-    if (model === undefined) return undefined
-    throw new Error(`There is no way to "${model}": set OPENAI_API_KEY, or name a server with --base-url.`)
-  }
-  return new OpenAIClient({
-    ...(model !== undefined && { model }),
-    ...(baseURL !== undefined && { baseURL }),
-  })
 }
 
 function exitCode({ status, error }: RunResult): number {

@@ -1,6 +1,5 @@
-import { EventEmitter } from 'eventemitter3'
 import { type LLMClient, type LLMRequest, wrapClient } from '../client/client.ts'
-import { AgentClosedError, ConfigurationError, messageOf } from '../errors.ts'
+import { AgentClosedError, ConfigurationError } from '../errors.ts'
 import type { AgentEvent, RunResult } from '../events.ts'
 import { SimpleAgentMemory } from '../memory/simple.ts'
 import { TokenCounts } from '../memory/tokens.ts'
@@ -16,15 +15,17 @@ import {
 } from '../messages.ts'
 import { checkOptions } from '../options.ts'
 import { retry } from '../resilience/retry.ts'
-import { createRuntime, type Runtime } from '../runtime.ts'
+import { createRuntime } from '../runtime.ts'
+import type { Scrubber } from '../scrubber.ts'
 import { ToolRegistry } from '../tools/registry.ts'
-import { CompiledSchema, isStandardSchema } from '../tools/schema.ts'
+import { CompiledSchema } from '../tools/schema.ts'
 import type { Tool } from '../tools/tool.ts'
 import { isToolSet, type ToolSet } from '../tools/toolset.ts'
 import type { Entry } from '../transcript/entry.ts'
-import type { Conversation } from './conversation.ts'
+import { type Conversation, conversationOf } from './conversation.ts'
 import { ConversationState } from './conversation-state.ts'
-import { logEvent } from './logger.ts'
+import { Conversations } from './conversations.ts'
+import { Listeners } from './listeners.ts'
 import {
   type AgentOptions,
   agentChecks,
@@ -33,12 +34,11 @@ import {
   runChecks,
 } from './options.ts'
 import { performRun } from './perform-run.ts'
-import { prepare } from './prepare.ts'
-import { unwrap } from './result.ts'
+import { type OnLimit, unwrap } from './result.ts'
 import { type RunSnapshot, snapshots } from './run-snapshot.ts'
 import { RunStream } from './run-stream.ts'
 import { RunSecrets, ScrubberCache } from './secrets.ts'
-import type { RunSettings } from './settings.ts'
+import { type AgentParts, settingsOf } from './settings.ts'
 
 /**
  * A model with tools, instructions and limits. It is configuration, so one agent serves any number of conversations at
@@ -48,17 +48,14 @@ export class Agent<Answer = string> implements AsyncDisposable {
   readonly name: string
   readonly description: string
   readonly #options: AgentOptions<Answer>
-  readonly #client: LLMClient
-  readonly #runtime: Runtime
+  readonly #parts: AgentParts
   readonly #registry = new ToolRegistry()
-  readonly #counts: TokenCounts
-  readonly #output: CompiledSchema | undefined
-  readonly #emitter = new EventEmitter<Record<AgentEvent['type'], [AgentEvent]>>()
-  readonly #conversations = new Map<string, ConversationState>()
-  readonly #closing = new AbortController()
-  readonly #running = new Set<Promise<unknown>>()
+  readonly #conversations: Conversations
+  readonly #listeners: Listeners
   readonly #scrubbers = new ScrubberCache()
-  #own: ConversationState
+  readonly #running = new Set<Promise<unknown>>()
+  readonly #closing = new AbortController()
+  #closed: Promise<void> | undefined
   #usage: Usage = noUsage
   #lastRequest: LLMRequest | undefined
 
@@ -68,19 +65,26 @@ export class Agent<Answer = string> implements AsyncDisposable {
     this.#options = { ...options }
     this.name = options.name ?? 'agent'
     this.description = options.description ?? ''
-    this.#runtime = createRuntime(options.runtime)
+    const runtime = createRuntime(options.runtime)
     const client = clientOf(options)
-    this.#client =
-      options.retry === false
-        ? client
-        : wrapClient(client, retry({ runtime: this.#runtime, ...options.retry }))
-    this.#counts = new TokenCounts(options.countTokens)
-    this.#output = options.output && new CompiledSchema(options.output)
+    this.#parts = {
+      client: options.retry === false ? client : wrapClient(client, retry({ runtime, ...options.retry })),
+      registry: this.#registry,
+      runtime,
+      instructions: (context) => this.buildInstructions(context),
+      memory: options.memory === undefined ? new SimpleAgentMemory() : options.memory,
+      counts: new TokenCounts(options.countTokens),
+      output: options.output && new CompiledSchema(options.output),
+      onRequest: (request) => {
+        this.#lastRequest = request
+      },
+    }
+    this.#conversations = new Conversations(runtime.id, options.store)
+    this.#listeners = new Listeners(options.logger, () => this.#scrubber)
     for (const item of options.tools ?? []) {
       if (isToolSet(item)) this.#registry.registerToolset(item)
       else this.#registry.register(item)
     }
-    this.#own = this.#newConversation()
   }
 
   /**
@@ -91,7 +95,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
    */
   async run(input: Content, options: RunOptions = {}): Promise<Answer> {
     const result = await this.runStream(input, options).result
-    return unwrap(result, options.onLimit ?? this.#options.onLimit ?? 'throw')
+    return unwrap(result, this.#onLimit(options))
   }
 
   /**
@@ -110,12 +114,12 @@ export class Agent<Answer = string> implements AsyncDisposable {
     }
     const message = { role: 'user' as const, content: parseContent(input, 'input') }
     const conversation = this.#conversationFor(options)
-    const settings = this.#settings(options)
+    const settings = settingsOf(this.#parts, this.#options, options)
     return new RunStream<Answer>((queue, signal) => {
       const entries = this.#registry.secrets()
       const secrets = new RunSecrets(this.#scrubbers.for(entries), entries)
       const run = performRun({
-        runId: this.#runtime.id(),
+        runId: settings.runtime.id(),
         input: message,
         conversation,
         concurrency: this.#options.concurrency ?? 'queue',
@@ -124,7 +128,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
         secrets,
         signals: [signal, options.signal, this.#closing.signal],
         queue,
-        listen: (event) => this.#listen(event),
+        listen: (event) => this.#listeners.tell(event),
       })
       this.#running.add(run)
       return run.then((result) => {
@@ -137,21 +141,20 @@ export class Agent<Answer = string> implements AsyncDisposable {
   }
 
   /**
-   * The run as a series of immutable states for a user interface. Ends with the last one; after a failure it then throws
-   * the error.
+   * The run as a series of immutable states for a user interface. Ends with the last one; it then throws what `run` would.
    */
   runState(input: Content, options: RunOptions = {}): AsyncIterable<RunSnapshot> {
-    return snapshots(this.runStream(input, options))
+    return snapshots(this.runStream(input, options), this.#onLimit(options))
   }
 
   /** The messages of the agent's own conversation. Changing the array changes nothing. */
   get history(): readonly Message[] {
-    return this.#own.transcript.history()
+    return this.#conversations.own.transcript.history()
   }
 
   /** The id of the agent's own conversation. */
   get conversationId(): string {
-    return this.#own.id
+    return this.#conversations.own.id
   }
 
   /** Tokens of all runs since the agent was made or its usage was reset. */
@@ -173,21 +176,22 @@ export class Agent<Answer = string> implements AsyncDisposable {
   addMessage(role: Message['role'], content: string): void
   addMessage(message: Message | Message['role'], content?: string): void {
     const parsed = parseMessage(typeof message === 'string' ? { role: message, content } : message, 'message')
-    this.#own.add(
-      this.#scrubbers.for(this.#registry.secrets()).value<Entry>({ type: 'message', message: parsed }),
-    )
+    this.#conversations.own.add(this.#said([parsed]))
   }
 
   /** Begins a new conversation of the agent's own. Tools stay; usage is counted on unless it is reset too. */
   reset(options: { usage?: boolean } = {}): void {
-    this.#conversations.delete(this.#own.id)
-    this.#own = this.#newConversation()
+    this.#conversations.forget(this.conversationId)
     if (options.usage) this.#usage = noUsage
   }
 
-  /** The conversation of that id, which begins with its first run if there is none. */
+  /**
+   * The conversation of that id, which begins with its first run if there is none.
+   *
+   * @throws ConfigurationError for an id that is none.
+   */
   conversation(id: string): Conversation<Answer> {
-    return this.#handle(this.#state(id))
+    return conversationOf(this.#conversations.get(id).id, this.#conversations, this)
   }
 
   /** @throws ConfigurationError, InvalidToolSchemaError, DuplicateToolError */
@@ -228,23 +232,13 @@ export class Agent<Answer = string> implements AsyncDisposable {
     type: Type,
     listener: (event: Extract<AgentEvent, { type: Type }>) => void,
   ): () => void {
-    const guarded = (event: AgentEvent): void => {
-      try {
-        // Emitted under its own type only.
-        const returned: unknown = listener(event as Extract<AgentEvent, { type: Type }>)
-        if (returned instanceof Promise) returned.catch((error) => this.#report(event, error))
-      } catch (error) {
-        this.#report(event, error)
-      }
-    }
-    this.#emitter.on(type, guarded)
-    return () => this.#emitter.off(type, guarded)
+    return this.#listeners.on(type, listener)
   }
 
   /** What the agent is and has, for debugging: no secrets, no config. */
   inspect(): AgentSnapshot {
-    const { provider, model, capabilities } = this.#client
-    return this.#scrubbers.for(this.#registry.secrets()).value<AgentSnapshot>({
+    const { provider, model, capabilities } = this.#parts.client
+    return this.#scrubber.value<AgentSnapshot>({
       name: this.name,
       provider,
       model,
@@ -252,22 +246,17 @@ export class Agent<Answer = string> implements AsyncDisposable {
       tools: this.listTools(),
       toolsets: this.listToolsets(),
       status: this.status,
-      conversationId: this.#own.id,
-      historyLength: this.#own.transcript.history().length,
+      conversationId: this.conversationId,
+      historyLength: this.#conversations.own.transcript.history().length,
       usage: this.#usage,
       ...(this.#lastRequest && { lastRequest: this.#lastRequest }),
     })
   }
 
   /** Stops all runs, waits for them, and closes the client. Afterwards nothing can be run. */
-  async close(): Promise<void> {
-    if (this.#closing.signal.aborted) return
-    this.#closing.abort(new AgentClosedError())
-    // A run that was just being begun, by whoever calls this while it tells its first event, is known one turn later.
-    await null
-    await Promise.all(this.#running)
-    this.#emitter.removeAllListeners()
-    await this.#client.close?.()
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -282,126 +271,34 @@ export class Agent<Answer = string> implements AsyncDisposable {
     return typeof instructions === 'function' ? instructions(context) : instructions
   }
 
-  #settings(run: RunOptions): RunSettings {
-    const options = this.#options
-    const maxToolRounds = run.maxToolRounds ?? options.maxToolRounds
-    const params = {
-      ...(options.maxOutputTokens !== undefined && { maxOutputTokens: options.maxOutputTokens }),
-      ...options.params,
-      ...run.params,
-    }
-    return {
-      client: this.#client,
-      registry: this.#registry,
-      runtime: this.#runtime,
-      instructions: (context) => this.buildInstructions(context),
-      memory: options.memory === undefined ? new SimpleAgentMemory() : options.memory,
-      counts: this.#counts,
-      protocol: options.protocol ?? 'auto',
-      planning: options.planning ?? 'auto',
-      stream: run.stream ?? options.stream ?? true,
-      describeToolsets: options.describeToolsets ?? true,
-      ...(this.#output && { output: this.#output }),
-      ...(Object.keys(params).length > 0 && { params }),
-      ...(options.contextWindow !== undefined && { contextWindow: options.contextWindow }),
-      ...(options.maxOutputTokens !== undefined && { maxOutputTokens: options.maxOutputTokens }),
-      policy: {
-        maxIterations: run.maxIterations ?? options.maxIterations ?? 10,
-        ...(maxToolRounds !== undefined && { maxToolRounds }),
-        maxConsecutiveToolErrors: options.maxConsecutiveToolErrors ?? 3,
-        repairAttempts: options.repairAttempts ?? 1,
-        outputRepairAttempts: options.outputRepairAttempts ?? 2,
-        onLimit: run.onLimit ?? options.onLimit ?? 'throw',
-      },
-      timeoutMs: run.timeoutMs ?? options.timeoutMs ?? 300_000,
-      toolConcurrency: options.toolConcurrency ?? 4,
-      maxToolOutput: options.maxToolOutput ?? 50_000,
-      graceMs: options.graceMs ?? 50,
-      allowDynamicTools: options.allowDynamicTools ?? false,
-      hooks: [options.hooks ?? []].flat(),
-      prepare: () =>
-        prepare({
-          client: this.#client,
-          protocol: options.protocol ?? 'auto',
-          output: this.#output,
-          hasJsonSchemas: [
-            this.#output?.source,
-            ...this.#registry.list().map(({ parameters }) => parameters),
-          ].some((schema) => schema !== undefined && !isStandardSchema(schema)),
-        }),
-      onRequest: (request) => {
-        this.#lastRequest = request
-      },
-    }
+  async #close(): Promise<void> {
+    this.#closing.abort(new AgentClosedError())
+    // A run that was just being begun, by whoever calls this while it tells its first event, is known one turn later.
+    await null
+    await Promise.all(this.#running)
+    this.#listeners.clear()
+    await this.#parts.client.close?.()
+  }
+
+  #onLimit(run: RunOptions): OnLimit {
+    return run.onLimit ?? this.#options.onLimit ?? 'throw'
   }
 
   #conversationFor({ history, conversation }: RunOptions): ConversationState {
-    if (history === undefined) return conversation === undefined ? this.#own : this.#state(conversation)
-    const state = new ConversationState(this.#runtime.id())
-    for (const message of parseMessages(history)) state.add({ type: 'message', message })
+    if (conversation !== undefined) return this.#conversations.get(conversation)
+    if (history === undefined) return this.#conversations.own
+    const state = new ConversationState(this.#parts.runtime.id())
+    state.add(this.#said(parseMessages(history)))
     return state
   }
 
-  #newConversation(): ConversationState {
-    return this.#state(this.#runtime.id())
+  /** Messages that no run produced, free of secrets. */
+  #said(messages: readonly Message[]): Entry[] {
+    return this.#scrubber.value(messages.map((message) => ({ type: 'message', message })))
   }
 
-  #state(id: string): ConversationState {
-    if (typeof id !== 'string' || id.trim() === '') {
-      throw new ConfigurationError('conversation', 'A conversation id must be a string that is not empty.', {
-        value: id,
-      })
-    }
-    const known = this.#conversations.get(id)
-    if (known) return known
-    const state = new ConversationState(id, this.#options.store)
-    this.#conversations.set(id, state)
-    return state
-  }
-
-  #handle(state: ConversationState): Conversation<Answer> {
-    const { id } = state
-    return {
-      id,
-      get history() {
-        return state.transcript.history()
-      },
-      get usage() {
-        return state.transcript.usage
-      },
-      run: (input, options) => this.run(input, { ...options, conversation: id }),
-      runStream: (input, options) => this.runStream(input, { ...options, conversation: id }),
-      entries: async () => {
-        await state.load()
-        return state.transcript.entries.slice()
-      },
-      fork: async (at) => {
-        await state.load()
-        const fork = this.#newConversation()
-        fork.add(...state.transcript.entries.slice(0, at))
-        await fork.save()
-        return this.#handle(fork)
-      },
-      delete: async () => {
-        this.#conversations.delete(id)
-        if (state === this.#own) this.#own = this.#newConversation()
-        await this.#options.store?.init()
-        await this.#options.store?.delete(id)
-      },
-    }
-  }
-
-  #listen(event: AgentEvent): void {
-    const { logger } = this.#options
-    if (logger) guard(() => logEvent(logger, event))
-    if (this.#emitter.listenerCount(event.type) > 0) this.#emitter.emit(event.type, event)
-  }
-
-  /** A listener's failure is told to the other listeners and the log; it is no event of the run. */
-  #report({ runId, type }: AgentEvent, error: unknown): void {
-    if (type === 'diagnostic') return
-    const message = `A listener of ${type} threw: ${messageOf(error)}`
-    this.#listen({ type: 'diagnostic', runId, code: 'listener_failed', message })
+  get #scrubber(): Scrubber {
+    return this.#scrubbers.for(this.#registry.secrets())
   }
 }
 
@@ -428,13 +325,4 @@ function clientOf({ client, providers }: Pick<AgentOptions, 'client' | 'provider
       'Pass providers: a ProviderRegistry, or a client object.',
     { value: client },
   )
-}
-
-/** What watches must not harm what is watched. */
-function guard(action: () => void): void {
-  try {
-    action()
-  } catch {
-    // Nobody is left to be told.
-  }
 }

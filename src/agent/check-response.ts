@@ -1,4 +1,5 @@
 import type { LLMClient, LLMResponse } from '../client/client.ts'
+import { parametersTextOf, readParameters } from '../client/parameters.ts'
 import { LLMError } from '../errors.ts'
 import { isJsonObject } from '../json.ts'
 import type { ToolCall } from '../messages.ts'
@@ -14,30 +15,23 @@ export function checkResponse(response: LLMResponse, client: LLMClient): LLMResp
     throw noResponse(client, 'it gave no response object')
   if (typeof response.text !== 'string') throw noResponse(client, 'the text of its response is no string')
   if (!Array.isArray(response.toolCalls)) throw noResponse(client, 'its response has no array of toolCalls')
-  return response.toolCalls.every(isSound)
-    ? response
-    : { ...response, toolCalls: response.toolCalls.map(soundCall) }
+  if (response.toolCalls.length === 0) return response
+  return { ...response, toolCalls: response.toolCalls.map(soundCall) }
 }
 
 export function noResponse({ provider, model }: LLMClient, problem: string): LLMError {
   return new LLMError(`The client "${provider}" failed: ${problem}.`, { kind: 'malformed', provider, model })
 }
 
-function isSound(call: unknown): call is ToolCall {
-  if (!isJsonObject(call)) return false
-  const { id, toolName, parameters, invalid } = call
-  const isNamed = typeof id === 'string' && typeof toolName === 'string'
-  return isNamed && isJsonObject(parameters) && (invalid === undefined || typeof invalid === 'string')
-}
-
+/** The call with parameters of its own, which nobody else can change, and which are JSON. */
 function soundCall(call: unknown): ToolCall {
-  if (isSound(call)) return call
   const { id, toolName, parameters, invalid } = isJsonObject(call) ? call : {}
-  const problem = typeof invalid === 'string' ? invalid : 'The parameters must be a JSON object.'
   return {
     // An empty id is replaced like a missing one.
     id: typeof id === 'string' ? id : '',
     toolName: typeof toolName === 'string' ? toolName : '',
-    ...(isJsonObject(parameters) ? { parameters } : { parameters: {}, invalid: problem }),
+    ...(typeof invalid === 'string'
+      ? { parameters: {}, invalid }
+      : readParameters(parametersTextOf(parameters))),
   }
 }

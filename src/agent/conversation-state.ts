@@ -11,6 +11,10 @@ export class ConversationState {
   #stored = 0
   /** Entries up to here that are not stored never will be: another process went on with the conversation. */
   #lostUntil: number | undefined
+  /** The last visit to the store. They come one after another: before one is over, no other knows the version. */
+  #visit: Promise<void> = Promise.resolve()
+  /** A visit that has not begun yet, and will store whatever there is by then. */
+  #saving: Promise<void> | undefined
   #turn: Promise<void> = Promise.resolve()
   #runs = 0
 
@@ -28,7 +32,7 @@ export class ConversationState {
   }
 
   /** Adds entries to the transcript without waiting for the store; they are stored with the next `save`. */
-  add(...entries: readonly Entry[]): void {
+  add(entries: Iterable<Entry>): void {
     for (const entry of entries) this.#transcript.append(entry)
   }
 
@@ -38,29 +42,25 @@ export class ConversationState {
    * @throws ConflictError if another process went on with the conversation.
    */
   save(): Promise<void> | undefined {
-    if (!this.#store || this.#stored === this.#transcript.version) return undefined
-    return this.#save(this.#store)
+    const store = this.#store
+    if (!store || this.#stored === this.#transcript.version) return undefined
+    this.#saving ??= this.#next(() => {
+      this.#saving = undefined
+      return this.#append(store)
+    })
+    return this.#saving
   }
 
   /** Brings in what the store has beyond what is known here. */
   async load(): Promise<void> {
-    if (!this.#store) return
-    await this.#store.init()
-    const entries = await this.#store.read(this.id, this.#stored)
-    // What a run wrote here and lost to another process is gone with it; messages that were added by hand come after
-    // what is stored.
-    const lost = this.#lostUntil ?? 0
-    const own = this.#transcript.entries.filter(
-      ({ type }, index) => index >= this.#stored && (index >= lost || type === 'message'),
-    )
-    if (this.#lostUntil !== undefined || (entries.length > 0 && own.length > 0)) {
-      const known = this.#transcript.entries.slice(0, this.#stored)
-      this.#transcript = new Transcript([...known, ...entries, ...own])
-      this.#lostUntil = undefined
-    } else {
-      this.add(...entries)
-    }
-    this.#stored += entries.length
+    const store = this.#store
+    if (store) await this.#next(() => this.#read(store))
+  }
+
+  /** Everything that happened. While a run goes on, only it says what the conversation goes on from. */
+  async entries(): Promise<readonly Entry[]> {
+    if (!this.isRunning) await this.load()
+    return this.#transcript.entries.slice()
   }
 
   /**
@@ -83,16 +83,39 @@ export class ConversationState {
     return leave
   }
 
-  async #save(store: ConversationStore): Promise<void> {
+  #next(visit: () => Promise<void>): Promise<void> {
+    const done = this.#visit.then(visit)
+    this.#visit = done.catch(() => {})
+    return done
+  }
+
+  async #append(store: ConversationStore): Promise<void> {
     const entries = this.#transcript.entries.slice(this.#stored)
-    const from = this.#stored
-    this.#stored += entries.length
     try {
-      await store.append(this.id, from, entries)
+      await store.append(this.id, this.#stored, entries)
+      this.#stored += entries.length
     } catch (error) {
-      this.#stored = from
       if (isTercetError(error) && error.code === 'conflict') this.#lostUntil = this.#transcript.version
       throw error
     }
+  }
+
+  async #read(store: ConversationStore): Promise<void> {
+    await store.init()
+    const entries = await store.read(this.id, this.#stored)
+    // What a run wrote here and lost to another process is gone with it; messages that were added by hand come after
+    // what is stored.
+    const lost = this.#lostUntil ?? 0
+    const own = this.#transcript.entries.filter(
+      ({ type }, index) => index >= this.#stored && (index >= lost || type === 'message'),
+    )
+    if (this.#lostUntil !== undefined || (entries.length > 0 && own.length > 0)) {
+      const known = this.#transcript.entries.slice(0, this.#stored)
+      this.#transcript = new Transcript([...known, ...entries, ...own])
+      this.#lostUntil = undefined
+    } else {
+      this.add(entries)
+    }
+    this.#stored += entries.length
   }
 }

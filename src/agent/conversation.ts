@@ -1,5 +1,7 @@
 import type { Content, Message, Usage } from '../messages.ts'
+import { checkMembers, integer, optional } from '../options.ts'
 import type { Entry } from '../transcript/entry.ts'
+import type { Conversations } from './conversations.ts'
 import type { RunOptions } from './options.ts'
 import type { RunStream } from './run-stream.ts'
 
@@ -14,10 +16,50 @@ export interface Conversation<Answer = string> {
   runStream(input: Content, options?: ConversationRunOptions): RunStream<Answer>
   /** Everything that happened, in order. */
   entries(): Promise<readonly Entry[]>
-  /** A new conversation that begins with the first `at` entries of this one. Default: all. */
+  /**
+   * A new conversation that begins with the first `at` entries of this one. Default: all.
+   *
+   * @throws ConfigurationError if `at` is no whole number from 0 up.
+   */
   fork(at?: number): Promise<Conversation<Answer>>
   /** Forgets it, here and in the store. */
   delete(): Promise<void>
 }
 
 export type ConversationRunOptions = Omit<RunOptions, 'conversation' | 'history'>
+
+/** What runs are started by: an agent. */
+interface Runner<Answer> {
+  run(input: Content, options?: RunOptions): Promise<Answer>
+  runStream(input: Content, options?: RunOptions): RunStream<Answer>
+}
+
+export function conversationOf<Answer>(
+  id: string,
+  all: Conversations,
+  runner: Runner<Answer>,
+): Conversation<Answer> {
+  // Asked for each time: after `delete` there is another one of the same id.
+  const state = () => all.get(id)
+  return {
+    id,
+    get history() {
+      return state().transcript.history()
+    },
+    get usage() {
+      return state().transcript.usage
+    },
+    run: (input, options) => runner.run(input, { ...options, conversation: id }),
+    runStream: (input, options) => runner.runStream(input, { ...options, conversation: id }),
+    entries: () => state().entries(),
+    fork: async (at) => {
+      checkMembers('fork()', { at }, { at: optional(integer(0)) })
+      const entries = await state().entries()
+      const fork = all.create()
+      fork.add(entries.slice(0, at))
+      await fork.save()
+      return conversationOf(fork.id, all, runner)
+    },
+    delete: () => all.delete(id),
+  }
+}

@@ -8,7 +8,8 @@ import type { AgentEvent } from '../events.ts'
 export class EventQueue {
   readonly #events: AgentEvent[] = []
   #head = 0
-  #wanted: ((result: IteratorResult<AgentEvent, undefined>) => void) | undefined
+  /** Who asked for an event before there was one; several, if the reader asks ahead. */
+  readonly #wanted: ((result: IteratorResult<AgentEvent, undefined>) => void)[] = []
   #waiting: (() => void)[] = []
   #state: 'dropping' | 'read' | 'ended' = 'dropping'
   #unpaced = false
@@ -20,18 +21,14 @@ export class EventQueue {
 
   push(event: AgentEvent): void {
     if (this.#state !== 'read') return
-    if (!this.#wanted) {
-      this.#events.push(event)
-      return
-    }
-    const give = this.#wanted
-    this.#wanted = undefined
-    give({ done: false, value: event })
+    const give = this.#wanted.shift()
+    if (give) give({ done: false, value: event })
+    else this.#events.push(event)
   }
 
   /** Resolves when the reader wants more; `undefined` when there is nothing to wait for. */
   paced(): Promise<void> | undefined {
-    if (this.#state !== 'read' || this.#unpaced || this.#wanted) return undefined
+    if (this.#state !== 'read' || this.#unpaced || this.#wanted.length > 0) return undefined
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
@@ -45,8 +42,7 @@ export class EventQueue {
   end(): void {
     this.#state = 'ended'
     this.#release()
-    this.#wanted?.({ done: true, value: undefined })
-    this.#wanted = undefined
+    for (const give of this.#wanted.splice(0)) give({ done: true, value: undefined })
   }
 
   /** The reader left: what it has not taken is dropped. */
@@ -68,7 +64,7 @@ export class EventQueue {
     }
     if (this.#state === 'ended') return Promise.resolve({ done: true, value: undefined })
     return new Promise((resolve) => {
-      this.#wanted = resolve
+      this.#wanted.push(resolve)
       this.#release()
     })
   }

@@ -101,15 +101,16 @@ function refusalOf(
   return undefined
 }
 
+const stopped: Refusal = {
+  code: 'not_executed',
+  message: 'Not executed: the run was stopped before this call began.',
+}
+
 async function execute(
   run: Run,
   { call }: PlannedCall,
   signal: AbortSignal,
 ): Promise<TercetError | undefined> {
-  const stopped = {
-    code: 'not_executed',
-    message: 'Not executed: the run was stopped before this call began.',
-  }
   if (signal.aborted) {
     await finish(run, call, notExecuted(call, stopped))
     return undefined
@@ -121,7 +122,13 @@ async function execute(
     callId: call.id,
     toolName: call.toolName,
   }
-  const checked = await run.hook('beforeTool', call)
+  let checked: ToolCall
+  try {
+    checked = await run.hook('beforeTool', call)
+  } catch (error) {
+    await finish(run, call, notExecuted(call, stopped))
+    throw error
+  }
   const idempotencyKey = `${run.runId}:${call.id}`
   await run.append({ type: 'tool_started', runId: run.runId, callId: call.id, idempotencyKey })
   run.emit({ ...base, status: 'started' })
@@ -147,9 +154,10 @@ async function execute(
   if (outcome.status === 'abandoned') {
     run.diagnose('tool_abandoned', `The tool "${call.toolName}" ignored its signal and was left behind.`)
   }
-  let { result } = outcome
+  // Told before it is written down: what is written is what the tool gave, whatever a listener does.
+  let result = Object.freeze(outcome.result)
   try {
-    if (!signal.aborted) result = run.secrets.scrubber.value(await run.hook('afterTool', result))
+    if (!signal.aborted) result = await afterTool(run, result)
   } finally {
     // What began is told to have ended, and kept, also when a hook ends the run.
     const status = outcome.status === 'abandoned' ? 'abandoned' : result.ok ? 'completed' : 'failed'
@@ -157,6 +165,20 @@ async function execute(
     await finish(run, call, result)
   }
   return outcome.fatal
+}
+
+/** The result as the hooks leave it. Which call it answers is not theirs to say. */
+async function afterTool(run: Run, result: ToolResult): Promise<ToolResult> {
+  const changed = await run.hook('afterTool', result)
+  if (changed === result) return result
+  const { callId, toolName } = result
+  const whole = run.secrets.scrubber.value({ ...result, ...changed, callId, toolName })
+  if (typeof whole.output === 'string' && typeof whole.ok === 'boolean') return Object.freeze(whole)
+  run.diagnose(
+    'hook_failed',
+    'The hook afterTool gave a result whose output is no text, or whose ok is no boolean.',
+  )
+  return result
 }
 
 /** Writes the result down, with a word to a model that repeats itself. */

@@ -44,7 +44,8 @@ export async function applyHooks<T>(
 ): Promise<T> {
   let current = value
   for (const hook of hooks) {
-    if (!hook[stage]) continue
+    // Nobody waits any more for what a stopped run's hooks make.
+    if (!hook[stage] || info.signal.aborted) continue
     try {
       // The stage decides the type of the value; what comes back is of the same kind or nothing.
       const apply = hook[stage] as (this: Hooks, value: T, info: HookInfo) => Awaitable<T | undefined>

@@ -23,10 +23,10 @@ export function consoleLogger(options: { level?: LogLevel } = {}): Logger {
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
 }
 
-/** Writes one line for each event that is worth one; tokens and progress are not. */
-export function logEvent(logger: Logger, event: AgentEvent): void {
+/** Writes one line for each event that is worth one; tokens and progress are not. Gives back what the logger does. */
+export function logEvent(logger: Logger, event: AgentEvent): unknown {
   const line = lineOf(event)
-  if (line) logger[line.level](line.message, event)
+  return line && logger[line.level](line.message, event)
 }
 
 function lineOf(event: AgentEvent): { level: LogLevel; message: string } | undefined {

@@ -14,7 +14,12 @@ export async function runLoop(run: Run): Promise<Outcome> {
     if (action.do === 'finish' && action.outcome.status === 'done') return action.outcome
     run.signal.throwIfAborted()
     if (action.do === 'finish') return action.outcome
-    await perform(run, action)
+    try {
+      await perform(run, action)
+    } catch (error) {
+      // One that was stopped may have its answer all the same.
+      if (!run.signal.aborted) throw error
+    }
   }
 }
 

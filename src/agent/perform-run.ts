@@ -7,6 +7,7 @@ import type { Outcome } from '../transcript/next.ts'
 import type { ConversationState } from './conversation-state.ts'
 import type { EventQueue } from './event-queue.ts'
 import { runLoop } from './loop.ts'
+import { prepare } from './prepare.ts'
 import { Run } from './run.ts'
 import { scrubbedError } from './scrubbed-error.ts'
 import type { RunSecrets } from './secrets.ts'
@@ -51,18 +52,19 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
   let ended: Ended
   try {
     await run.wait(turn)
-    await run.wait(order.settings.prepare())
+    await run.wait(prepare(order.settings))
     startTimer(run, controller, timer.signal)
     await run.wait(conversation.load())
-    await run.append({ type: 'input', runId, message: order.input })
+    const message = run.secrets.scrubber.value(order.input)
+    await run.append({ type: 'input', runId, message })
     begun = true
-    await run.hook('onMessage', order.input)
+    await run.hook('onMessage', message)
     await run.paced()
     ended = await runLoop(run)
   } catch (thrown) {
     ended = outcomeOf(run, thrown)
   }
-  timer.abort()
+  timer.abort('over')
   if (begun) ended = await close(run, ended)
 
   const result = resultOf(run, ended)
@@ -82,7 +84,10 @@ function startTimer(run: Run, controller: AbortController, stop: AbortSignal): v
   const { runtime, timeoutMs } = run.settings
   run.turnAt = runtime.now()
   runtime.sleep(timeoutMs, stop).then(
-    () => controller.abort(new RunTimeoutError(timeoutMs, run.turnMs)),
+    () => {
+      run.timeout = new RunTimeoutError(timeoutMs, run.turnMs)
+      controller.abort(run.timeout)
+    },
     () => {},
   )
 }
@@ -92,8 +97,10 @@ function outcomeOf(run: Run, thrown: unknown): Ended {
   const { signal } = run
   if (signal.aborted) {
     const { reason } = signal
-    if (reason instanceof RunTimeoutError) return { status: 'limit', limit: 'time', error: reason }
-    if (reason instanceof AgentClosedError) return { status: 'aborted', error: reason }
+    // Its own: the one of another run, whose signal this one was given, is any reason.
+    if (run.timeout && reason === run.timeout) return { status: 'limit', limit: 'time', error: run.timeout }
+    // An error each: it leads to the result of its run.
+    if (reason instanceof AgentClosedError) return { status: 'aborted', error: new AgentClosedError() }
     return { status: 'aborted', error: new RunAbortedError(reason) }
   }
   const error = scrubbedError(thrown, run.secrets.scrubber)
@@ -129,7 +136,7 @@ function resultOf(run: Run, ended: Ended): RunResult<JsonValue> {
   const limit = ended.status === 'limit' ? ended.limit : landed
   return {
     status: ended.status,
-    ...(ended.status === 'done' && { answer: run.answer ?? text }),
+    ...(ended.status === 'done' && { answer: run.answerOr(text) }),
     ...(ended.status !== 'done' && text !== '' && { partial: text }),
     ...(fold?.plan !== undefined && { plan: fold.plan }),
     steps: fold?.steps ?? [],

@@ -5,13 +5,15 @@ import type { RunResult } from '../events.ts'
  * The answer of a run, or its error thrown, with the result attached. A run that was stopped at a limit has with
  * `onLimit: 'stop'` whatever was said last as its answer.
  */
-export function unwrap<Answer>(result: RunResult<Answer>, onLimit: 'throw' | 'land' | 'stop'): Answer {
+export function unwrap<Answer>(result: RunResult<Answer>, onLimit: OnLimit): Answer {
   const { status, answer, partial, error } = result
   if (status === 'done') return answer as Answer // a run that is done has one
   // Text that was said last stands in for an answer, as the caller asked.
   if (status === 'limit' && onLimit === 'stop') return (partial ?? '') as Answer
   throw withResult(error ?? new RunAbortedError(undefined), result)
 }
+
+export type OnLimit = 'throw' | 'land' | 'stop'
 
 const results = new WeakMap<object, RunResult<unknown>>()
 

@@ -1,6 +1,7 @@
 import type { AgentEvent, RunStatus } from '../events.ts'
 import type { JsonValue } from '../json.ts'
 import { addUsage, noUsage, type ToolCall, type ToolResult, type Usage } from '../messages.ts'
+import { type OnLimit, unwrap } from './result.ts'
 import type { RunStream } from './run-stream.ts'
 
 /** What a user interface shows of a run. Each snapshot is a new object; what did not change is shared. */
@@ -90,8 +91,11 @@ export function reduceSnapshot(state: RunSnapshot, event: AgentEvent): RunSnapsh
   }
 }
 
-/** The states of a run, one for each event that changes something. Throws the error of a run that failed. */
-export async function* snapshots(stream: RunStream<unknown>): AsyncGenerator<RunSnapshot, void> {
+/** The states of a run, one for each event that changes something. Throws where `run` would. */
+export async function* snapshots(
+  stream: RunStream<unknown>,
+  onLimit: OnLimit,
+): AsyncGenerator<RunSnapshot, void> {
   let state = emptySnapshot
   for await (const event of stream) {
     const next = reduceSnapshot(state, event)
@@ -99,8 +103,7 @@ export async function* snapshots(stream: RunStream<unknown>): AsyncGenerator<Run
     state = next
     yield state
   }
-  const { error } = await stream.result
-  if (error) throw error
+  unwrap(await stream.result, onLimit)
 }
 
 function withCall(

@@ -1,3 +1,4 @@
+import type { RunTimeoutError } from '../errors.ts'
 import type { AgentEvent, DiagnosticCode } from '../events.ts'
 import type { JsonValue } from '../json.ts'
 import type { Entry } from '../transcript/entry.ts'
@@ -36,11 +37,13 @@ export class Run {
   stepId: string
   /** The validated value of a structured answer. */
   answer: JsonValue | undefined
+  /** Set when its time is up. */
+  timeout: RunTimeoutError | undefined
   modelMs = 0
   toolMs = 0
   firstTokenMs: number | undefined
 
-  readonly #tell: (event: AgentEvent) => void
+  #tell: (event: AgentEvent) => void
   readonly #stops = new Set<(reason: unknown) => void>()
   readonly #stop = () => {
     for (const stop of this.#stops) stop(this.signal.reason)
@@ -79,6 +82,11 @@ export class Run {
     return this.settings.runtime.now() - this.turnAt
   }
 
+  /** The validated value of a structured answer, which may be `null`, or else `text`. */
+  answerOr(text: string): JsonValue {
+    return this.answer === undefined ? text : this.answer
+  }
+
   policy(): Policy {
     const { policy, timeoutMs, registry } = this.settings
     return {
@@ -103,20 +111,38 @@ export class Run {
     })
   }
 
-  /** Writes down what happened, free of secrets, and waits until it is durable. */
-  async append(...entries: readonly Entry[]): Promise<void> {
-    const { scrubber } = this.secrets
-    this.conversation.add(...(scrubber.isEmpty ? entries : scrubber.value(entries)))
+  /**
+   * Writes down what happened, free of secrets, and waits until it is durable; once the run is stopped, no longer than
+   * `graceMs`.
+   */
+  append(entry: Entry): Promise<void> | undefined {
+    this.conversation.add([this.secrets.scrubber.value(entry)])
     const saved = this.conversation.save()
-    if (saved) await saved
+    return saved && this.#withGrace(saved)
+  }
+
+  async #withGrace(saved: Promise<void>): Promise<void> {
+    try {
+      return await this.wait(saved)
+    } catch (error) {
+      if (!this.signal.aborted) throw error
+    }
+    const { runtime, graceMs } = this.settings
+    const timer = new AbortController()
+    const over = runtime.sleep(graceMs, timer.signal).then(() => {
+      throw this.signal.reason
+    })
+    over.catch(() => {})
+    await Promise.race([saved, over]).finally(() => timer.abort('saved'))
   }
 
   /** Settles as `promise` does, or rejects with the reason as soon as the run is stopped. */
-  wait<T>(promise: PromiseLike<T>): Promise<T> {
+  wait<T>(promise: T | PromiseLike<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.signal.aborted) reject(this.signal.reason)
       this.#stops.add(reject)
-      promise.then(
+      // Not every function that should give a promise does.
+      Promise.resolve(promise).then(
         (value) => {
           this.#stops.delete(reject)
           resolve(value)
@@ -139,8 +165,9 @@ export class Run {
     return this.wait(passed)
   }
 
-  /** Takes its listener off the signal. */
+  /** Takes its listener off the signal. What is told from now on, by a client that was left behind, say, is not heard. */
   release(): void {
+    this.#tell = () => {}
     this.signal.removeEventListener('abort', this.#stop)
     this.#stops.clear()
   }

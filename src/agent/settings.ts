@@ -6,21 +6,27 @@ import type { ToolRegistry } from '../tools/registry.ts'
 import type { CompiledSchema } from '../tools/schema.ts'
 import type { Policy } from '../transcript/next.ts'
 import type { Hooks } from './hooks.ts'
-import type { InstructionsContext } from './options.ts'
+import type { AgentOptions, InstructionsContext, RunOptions } from './options.ts'
 
-/** What one run goes by: the agent's options with the run's own on top, every default filled in. */
-export interface RunSettings {
+/** What of an agent its runs share. */
+export interface AgentParts {
   readonly client: LLMClient
   readonly registry: ToolRegistry
   readonly runtime: Runtime
   readonly instructions: (context: InstructionsContext) => string | Promise<string>
   readonly memory: AgentMemory | null
   readonly counts: TokenCounts
+  readonly output: CompiledSchema | undefined
+  /** Hears each request as it is sent. */
+  readonly onRequest: (request: LLMRequest) => void
+}
+
+/** What one run goes by: the agent's options with the run's own on top, every default filled in. */
+export interface RunSettings extends AgentParts {
   readonly protocol: 'auto' | 'native' | 'json'
   readonly planning: 'auto' | 'required' | 'off'
   readonly stream: boolean
   readonly describeToolsets: boolean
-  readonly output?: CompiledSchema
   readonly params?: ModelParams
   readonly contextWindow?: number
   readonly maxOutputTokens?: number
@@ -31,8 +37,42 @@ export interface RunSettings {
   readonly graceMs: number
   readonly allowDynamicTools: boolean
   readonly hooks: readonly Hooks[]
-  /** Loads what the run will need beyond what every run needs. */
-  readonly prepare: () => Promise<void>
-  /** Hears each request as it is sent. */
-  readonly onRequest: (request: LLMRequest) => void
+}
+
+export function settingsOf<Answer>(
+  parts: AgentParts,
+  agent: AgentOptions<Answer>,
+  run: RunOptions,
+): RunSettings {
+  const { contextWindow, maxOutputTokens } = agent
+  const maxToolRounds = run.maxToolRounds ?? agent.maxToolRounds
+  const params = {
+    ...(maxOutputTokens !== undefined && { maxOutputTokens }),
+    ...agent.params,
+    ...run.params,
+  }
+  return {
+    ...parts,
+    protocol: agent.protocol ?? 'auto',
+    planning: agent.planning ?? 'auto',
+    stream: run.stream ?? agent.stream ?? true,
+    describeToolsets: agent.describeToolsets ?? true,
+    ...(Object.keys(params).length > 0 && { params }),
+    ...(contextWindow !== undefined && { contextWindow }),
+    ...(maxOutputTokens !== undefined && { maxOutputTokens }),
+    policy: {
+      maxIterations: run.maxIterations ?? agent.maxIterations ?? 10,
+      ...(maxToolRounds !== undefined && { maxToolRounds }),
+      maxConsecutiveToolErrors: agent.maxConsecutiveToolErrors ?? 3,
+      repairAttempts: agent.repairAttempts ?? 1,
+      outputRepairAttempts: agent.outputRepairAttempts ?? 2,
+      onLimit: run.onLimit ?? agent.onLimit ?? 'throw',
+    },
+    timeoutMs: run.timeoutMs ?? agent.timeoutMs ?? 300_000,
+    toolConcurrency: agent.toolConcurrency ?? 4,
+    maxToolOutput: agent.maxToolOutput ?? 50_000,
+    graceMs: agent.graceMs ?? 50,
+    allowDynamicTools: agent.allowDynamicTools ?? false,
+    hooks: [agent.hooks ?? []].flat(),
+  }
 }

@@ -1,7 +1,8 @@
 import { LLMError } from '../errors.ts'
-import { isDeeperThan, isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
+import { isJsonObject, type JsonValue, parseJson } from '../json.ts'
 import type { Reasoning, ToolCall, Usage } from '../messages.ts'
 import type { LLMChunk, LLMClient, LLMResponse, StopReason } from './client.ts'
+import { parametersTextOf, readParameters } from './parameters.ts'
 
 /**
  * The response at the end of a stream: what makes a call of one.
@@ -203,7 +204,7 @@ const mostLooks = 16
 function isWhole(call: DraftCall): boolean {
   if (!call.endsAsObject || call.looks >= mostLooks) return false
   call.looks += 1
-  return isJsonObject(parsed(call.parametersText))
+  return isJsonObject(parseJson(call.parametersText))
 }
 
 /** What of a name is new: some servers repeat it with every piece, and a few send it in pieces. */
@@ -218,47 +219,4 @@ function filled(value: unknown): string | undefined {
 
 function isIndex(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0
-}
-
-function parametersTextOf(parameters: unknown): string {
-  if (typeof parameters === 'string') return parameters
-  if (parameters === undefined || parameters === null) return ''
-  try {
-    return JSON.stringify(parameters) ?? ''
-  } catch {
-    // Nested deeper than the stack: text that reads as what it is, parameters nobody can use.
-    return 'unreadable'
-  }
-}
-
-/** Deeper parameters are refused: validators and stores that walk them recursively must not fall over. */
-const deepestParameters = 200
-
-function readParameters(text: string): Pick<ToolCall, 'parameters' | 'invalid'> {
-  if (text.trim() === '') return { parameters: {} }
-  const value = parsed(text)
-  if (value === undefined) return unreadable('are not valid JSON', text)
-  if (!isJsonObject(value)) return unreadable('must be a JSON object', text)
-  if (isDeeperThan(value, deepestParameters)) {
-    return unreadable(`are nested more than ${deepestParameters} levels deep`, text)
-  }
-  return { parameters: value }
-}
-
-function unreadable(fault: string, text: string): { parameters: JsonObject; invalid: string } {
-  // Cut by code points, and only after a cut that is cheap.
-  const shown = [...text.slice(0, 400)].slice(0, 200).join('')
-  return {
-    parameters: {},
-    invalid: `The parameters ${fault}. Received: ${shown}${shown === text ? '' : '…'}`,
-  }
-}
-
-/** `undefined` for text that is no JSON, which no JSON is. */
-function parsed(text: string): JsonValue | undefined {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -1,4 +1,4 @@
-import { linkedController, untilAborted } from '../abort.ts'
+import { leave, linkedController, untilAborted } from '../abort.ts'
 import { LLMError, shown } from '../errors.ts'
 import { type Message, system } from '../messages.ts'
 import { type Check, checkMembers, checkOptions, filledText, fn, optional } from '../options.ts'
@@ -143,16 +143,11 @@ async function* eachUntilAborted<T>(
   } catch (error) {
     // What threw is over; what was aborted while it worked may never come back, so nobody waits for it.
     open = false
-    if (signal.aborted) closeBehind(iterator)
+    if (signal.aborted) leave(iterator)
     throw error
   } finally {
     if (open) await iterator.return?.()
   }
-}
-
-function closeBehind(iterator: AsyncIterator<unknown>): void {
-  const close = async () => iterator.return?.()
-  close().catch(() => {})
 }
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {

@@ -11,10 +11,14 @@ export interface WireError {
 /** What went wrong, by code and type, else by words where there are no codes, else by status. */
 export function kindOf({ message, type, code }: WireError, status: number | undefined): LLMErrorKind {
   const named = kindsByWord.get(code) ?? kindsByWord.get(type)
+  // Groq says so of a request that is larger than all that a minute may have: it never fits.
+  if (status === 413 && named === 'rate_limit') return 'context_length'
+  const words = message.slice(0, 2000).toLowerCase()
+  // Anthropic has the same type for what waiting cures and for what it does not.
+  if (named === 'rate_limit' && words.includes('credit limit')) return 'quota'
   if (named !== undefined && named !== 'invalid_request' && named !== 'overloaded') return named
   const isRefusal =
     status === undefined || status === 400 || status === 413 || status === 422 || status === 500
-  const words = message.slice(0, 2000).toLowerCase()
   const said = isRefusal ? kindsBySaying.find(([saying]) => words.includes(saying)) : undefined
   if (said !== undefined) return said[1]
   if (status === undefined) return named ?? 'overloaded'

@@ -1,5 +1,5 @@
 import { LLMError, type LLMErrorKind, messageOf } from '../errors.ts'
-import { isJsonObject } from '../json.ts'
+import { isJsonObject, parseJson } from '../json.ts'
 import type { Runtime } from '../runtime.ts'
 import { Scrubber } from '../scrubber.ts'
 import type { SecretEntry } from '../secret.ts'
@@ -40,7 +40,7 @@ export class HttpFailure extends Error {
 
 /** What an HTTP answer with an error status says. */
 export function statusError({ status, headers, text }: HttpFailure, source: ErrorSource): LLMError {
-  const wire = readWireError(parsed(text), text)
+  const wire = readWireError(parseJson(text), text)
   const kind = kindOf(wire, status)
   const retryAfterMs = readRetryAfter(headers, source.now())
   const requestId = requestIdOf(headers)
@@ -302,14 +302,6 @@ function oneLine(text: string): string {
 
 function isMarkup(text: string): boolean {
   return text.slice(0, 200).trimStart().startsWith('<')
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 function safeJson(value: unknown): string {

@@ -10,11 +10,11 @@ import {
   type ErrorSource,
   HttpFailure,
   requestIdOf,
-  type Silence,
   stalledError,
   statusError,
   transportError,
 } from './errors.ts'
+import { type SilenceLimits, SilenceWatch } from './silence-watch.ts'
 import { readBody, type SseEvent } from './sse.ts'
 
 /** Options of every client: how long its provider may be silent, and whose clock tells. */
@@ -39,11 +39,7 @@ export const exchangeChecks = {
   runtime: optional(runtimeCheck),
 }
 
-export interface ExchangeSettings {
-  readonly firstContentMs: number
-  readonly idleMs: number
-  readonly runtime: Runtime
-}
+export type ExchangeSettings = SilenceLimits
 
 export function exchangeSettings(options: ExchangeOptions): ExchangeSettings {
   const { firstContentMs = 300_000, idleMs = 60_000, runtime } = options
@@ -186,71 +182,6 @@ export class Exchange {
     }
     // Only now, when nothing is held any more: nobody has to ask again after the end.
     yield end
-  }
-}
-
-/** Ends a call whose provider has been silent for too long; while the call is paused, time does not count. */
-class SilenceWatch {
-  readonly #wire: Wire
-  readonly #controller: AbortController
-  #hasBegun = false
-  /** Milliseconds without content before `#since`. */
-  #silentMs = 0
-  #since: number | undefined
-  #stalledIn: Silence | undefined
-
-  constructor(wire: Wire, controller: AbortController) {
-    this.#wire = wire
-    this.#controller = controller
-  }
-
-  /** Which silence it was that ended the call, if one did. */
-  get stalledIn(): Silence | undefined {
-    return this.#stalledIn
-  }
-
-  start(): void {
-    this.#since = this.#wire.runtime.now()
-    this.#watch().catch(() => {
-      // The call ended, and its signal took the sleep with it.
-    })
-  }
-
-  heard(): void {
-    this.#hasBegun = true
-    this.#silentMs = 0
-    this.#since = this.#wire.runtime.now()
-  }
-
-  pause(): void {
-    this.#silentMs = this.#silence()
-    this.#since = undefined
-  }
-
-  resume(wasContent: boolean): void {
-    if (wasContent) this.heard()
-    else this.#since = this.#wire.runtime.now()
-  }
-
-  // One timer for a whole call, not one for each of its thousands of pieces: it looks at the clock when it rings.
-  async #watch(): Promise<void> {
-    const { firstContentMs, idleMs, runtime } = this.#wire
-    for (;;) {
-      const limitMs = this.#hasBegun ? idleMs : firstContentMs
-      const leftMs = this.#since === undefined ? limitMs : limitMs - this.#silence()
-      if (leftMs <= 0) {
-        this.#stalledIn = this.#hasBegun
-          ? { phase: 'idle', ms: idleMs }
-          : { phase: 'first', ms: firstContentMs }
-        return this.#controller.abort(new Error('The provider was silent for too long.'))
-      }
-      // Not longer than the shorter limit: an answer may begin while this sleeps.
-      await runtime.sleep(Math.min(leftMs, idleMs), this.#controller.signal)
-    }
-  }
-
-  #silence(): number {
-    return this.#silentMs + (this.#since === undefined ? 0 : this.#wire.runtime.now() - this.#since)
   }
 }
 

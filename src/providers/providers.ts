@@ -1,5 +1,6 @@
 import type { LLMClient } from '../client/client.ts'
 import { ProviderRegistry } from '../client/provider-registry.ts'
+import { AnthropicClient } from './anthropic.ts'
 import { GroqClient } from './groq.ts'
 import { OpenAIClient } from './openai.ts'
 import { OpenRouterClient } from './openrouter.ts'
@@ -12,6 +13,7 @@ import { type PresetName, presets } from './presets.ts'
 export function defaultProviders(): ProviderRegistry {
   const providers = new ProviderRegistry()
     .register('openai', (model) => new OpenAIClient({ model }), { description: 'OpenAI' })
+    .register('anthropic', (model) => new AnthropicClient({ model }), { description: 'Anthropic' })
     .register('groq', (model) => new GroqClient({ model }), { description: 'Groq' })
     .register('openrouter', (model) => new OpenRouterClient({ model }), { description: 'OpenRouter' })
   // The keys of our own table.

@@ -39,5 +39,5 @@ export function jsonText(value: JsonObject): string {
   const text = JSON.stringify(value)
   if (!/\\ud[89a-f]/.test(text)) return text
   // Escapes are read one by one: what follows an escaped backslash is none.
-  return text.replace(/\\(?:ud[89a-f][\da-f]{2}|.)/g, (escape) => (escape.length === 6 ? '\ufffd' : escape))
+  return text.replace(/\\(?:ud[89a-f][\da-f]{2}|.)/g, (each) => (each.length === 6 ? '\ufffd' : each))
 }

@@ -15,15 +15,12 @@ export function checkBlock(block: JsonValue, path: string, { message, role }: Bl
   const { type } = block
   if (type === undefined) return required('block_type', `${path}.type`)
   const known = kinds.get(type)
-  if (known === undefined) {
-    return isServerBlock(type) ? undefined : unknownTag('block_type', path, type, tags)
+  if (known === undefined && !isServerBlock(type)) return unknownTag('block_type', path, type, tags)
+  const home = known === undefined ? serverBlocks.get(type) : known.role
+  if (home !== undefined && home !== role) {
+    return refuseMessage('block_role', `${message}: \`${type}\` blocks can only be in \`${home}\` messages`)
   }
-  if (known.role !== undefined && known.role !== role) {
-    return refuseMessage(
-      'block_role',
-      `${message}: \`${type}\` blocks can only be in \`${known.role}\` messages`,
-    )
-  }
+  if (known === undefined) return undefined
   const at = `${path}.${type}`
   return extraKey('block_key', at, block, known.keys) ?? known.check(block, at)
 }
@@ -107,13 +104,18 @@ const tags = [...kinds.keys(), 'search_result', 'server_tool_use', 'web_search_t
   .map(String)
   .sort()
 
-/** What tools of the server leave in a conversation is sent back as it came. */
+// What tools of the server leave in a conversation is sent back as it came, to where it was.
+const serverBlocks: ReadonlyMap<JsonValue, 'user' | 'assistant' | undefined> = new Map([
+  ['server_tool_use', 'assistant'],
+  ['mcp_tool_use', 'assistant'],
+  ['mcp_tool_result', 'assistant'],
+  ['container_upload', 'user'],
+  ['search_result', 'user'],
+  ['compaction', undefined],
+])
+
 function isServerBlock(type: JsonValue): boolean {
-  return (
-    typeof type === 'string' &&
-    (/_tool_result$|^fallback/.test(type) ||
-      ['server_tool_use', 'mcp_tool_use', 'container_upload', 'compaction', 'search_result'].includes(type))
-  )
+  return serverBlocks.has(type) || (typeof type === 'string' && /_tool_result$|^fallback/.test(type))
 }
 
 function checkString(rule: string, path: string, value: JsonValue | undefined): Check {

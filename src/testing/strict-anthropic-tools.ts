@@ -87,7 +87,7 @@ function checkChoice(choice: JsonValue | undefined, offered: readonly JsonValue[
   if (type === 'tool' && !offered.some((tool) => isJsonObject(tool) && tool['name'] === name)) {
     return refuseMessage('tool_choice', `Tool '${name}' not found in provided tools`)
   }
-  if (type === 'tool' || offered.length > 0) return undefined
+  if (type !== 'any' || offered.length > 0) return undefined
   return refuseMessage('tool_choice', `tool_choice.${type} may only be specified while providing tools`)
 }
 

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { JsonObject } from '../json.ts'
 import { type Chunking, cut, writeAndEnd } from './strict-bytes.ts'
-import type { Dialect, StrictReply, WireEvent } from './strict-contract.ts'
+import type { Dialect, StrictError, StrictReply, WireEvent } from './strict-contract.ts'
 
 /** What it takes to answer one request. */
 export interface Delivery {
@@ -39,4 +39,31 @@ export function deliver(reply: StrictReply, delivery: Delivery): Promise<void> {
 
 export function* textsOf(events: Iterable<WireEvent>): Generator<string, void, undefined> {
   for (const { text } of events) yield text
+}
+
+/** Answers with an error of any kind. */
+export function sendError(
+  { dialect, ...delivery }: Pick<Delivery, 'dialect' | 'response' | 'headers'>,
+  { status, headers, body = dialect.errorBody(`Scripted error ${status}.`) }: StrictError,
+): void {
+  const isText = typeof body === 'string'
+  sendAnswer(delivery, status, isText ? body : JSON.stringify(body), {
+    'content-type': isText ? 'text/plain; charset=utf-8' : 'application/json',
+    ...lowerCased(headers ?? {}),
+  })
+}
+
+/** Answers with one text. */
+export function sendAnswer(
+  { response, headers }: Pick<Delivery, 'response' | 'headers'>,
+  status: number,
+  text: string,
+  more: Readonly<Record<string, string>>,
+): void {
+  response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(text), ...lowerCased(more) })
+  response.end(text)
+}
+
+function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 }

@@ -10,7 +10,7 @@ import type {
   StrictReply,
   WireEvent,
 } from './strict-contract.ts'
-import { type Delivery, textsOf } from './strict-delivery.ts'
+import { type Delivery, sendAnswer, textsOf } from './strict-delivery.ts'
 
 /** Answers a request with what goes wrong. */
 export async function strike(fault: StrictFault, delivery: Delivery): Promise<void> {
@@ -37,7 +37,7 @@ function sendFailure({ fault, message, headers }: FailureFault, delivery: Delive
   const { status, body } = delivery.dialect.failure(fault, delivery.request)
   const said =
     isJsonObject(body['error']) && message !== undefined ? { ...body['error'], message } : body['error']
-  send(delivery, status, JSON.stringify({ ...body, ...(said !== undefined && { error: said }) }), {
+  sendAnswer(delivery, status, JSON.stringify({ ...body, ...(said !== undefined && { error: said }) }), {
     'content-type': 'application/json',
     ...headers,
   })
@@ -54,23 +54,9 @@ function sendBody({ fault, failure = 'overloaded' }: BodyFault, delivery: Delive
     null: 'null',
     error_object: JSON.stringify(dialect.failure(failure, request).body),
   }
-  send(delivery, 200, bodies[fault], {
+  sendAnswer(delivery, 200, bodies[fault], {
     'content-type': fault === 'html' ? 'text/html' : 'application/json',
   })
-}
-
-function send(
-  { response, headers }: Pick<Delivery, 'response' | 'headers'>,
-  status: number,
-  text: string,
-  more: Readonly<Record<string, string>>,
-): void {
-  response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(text), ...lowerCased(more) })
-  response.end(text)
-}
-
-function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 }
 
 // Characters of two and of four bytes, for what is to be cut inside of one.

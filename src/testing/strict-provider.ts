@@ -18,7 +18,7 @@ import type {
   StrictReply,
   WireContext,
 } from './strict-contract.ts'
-import { type Delivery, deliver } from './strict-delivery.ts'
+import { type Delivery, deliver, sendError } from './strict-delivery.ts'
 import { strike } from './strict-faults.ts'
 import { refuseUrl } from './strict-openai.ts'
 
@@ -103,6 +103,8 @@ interface Exchange {
   readonly request: { -readonly [Key in keyof StrictRequest]: StrictRequest[Key] }
   readonly dialect: Dialect
   readonly number: number
+  /** Sent with every answer. */
+  readonly headers: Readonly<Record<string, string>>
   readonly response: ServerResponse
   readonly gone: AbortSignal
 }
@@ -187,9 +189,9 @@ class LoopbackProvider implements StrictProvider {
   }
 
   async #receive(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { method = '', url = '', headers } = incoming
+    const { method = '', url = '' } = incoming
     const path = url.split('?', 1)[0] ?? ''
-    const request = { method, path, headers: plainHeaders(headers), body: {}, clientAborted: false }
+    const request = { method, path, headers: plainHeaders(incoming.headers), body: {}, clientAborted: false }
     const gone = new AbortController()
     this.requests.push(request)
     this.liveRequests += 1
@@ -201,7 +203,8 @@ class LoopbackProvider implements StrictProvider {
     })
     const dialect = dialects.find((each) => each.path === path) ?? openAIDialect
     const number = this.requests.length
-    const exchange: Exchange = { request, dialect, number, response, gone: gone.signal }
+    const headers = { [dialect.requestIdHeader]: `req_${number}` }
+    const exchange: Exchange = { request, dialect, number, headers, response, gone: gone.signal }
     const body = await bodyOf(incoming).catch(() => undefined)
     if (gone.signal.aborted || incoming.errored !== null) return
     try {
@@ -269,7 +272,7 @@ class LoopbackProvider implements StrictProvider {
     sendError(exchange, { ...refusal, headers: { 'x-should-retry': 'false' } })
   }
 
-  #delivery({ request, dialect, number, response, gone }: Exchange): Delivery {
+  #delivery({ request, dialect, headers, response, gone }: Exchange): Delivery {
     const { chunking = 'event', pieces = 'word' } = this.#options
     const context = (): WireContext => {
       this.#replies += 1
@@ -287,7 +290,7 @@ class LoopbackProvider implements StrictProvider {
       dialect,
       request: request.body,
       streams: request.body['stream'] === true,
-      headers: { [dialect.requestIdHeader]: `req_${number}` },
+      headers,
       body: (reply) => JSON.stringify(dialect.body(reply, context())),
       events: (reply) => dialect.events(reply, context()),
       chunking,
@@ -295,19 +298,6 @@ class LoopbackProvider implements StrictProvider {
       gone,
     }
   }
-}
-
-function sendError({ dialect, response, number }: Exchange, error: StrictError): void {
-  const body = error.body ?? dialect.errorBody(`Scripted error ${error.status}.`)
-  const text = typeof body === 'string' ? body : JSON.stringify(body)
-  const headers = new Map<string, string | number>([
-    ['content-type', typeof body === 'string' ? 'text/plain; charset=utf-8' : 'application/json'],
-    ['content-length', Buffer.byteLength(text)],
-    [dialect.requestIdHeader, `req_${number}`],
-  ])
-  for (const [name, value] of Object.entries(error.headers ?? {})) headers.set(name.toLowerCase(), value)
-  response.writeHead(error.status, Object.fromEntries(headers))
-  response.end(text)
 }
 
 function mistake(dialect: Dialect, rule: string, message: string): Refusal {

@@ -38,7 +38,7 @@ export class MemoryStore implements ConversationStore {
     const kept = this.#conversations.get(id) ?? []
     if (kept.length !== expectedVersion) throw new ConflictError(id, expectedVersion, kept.length)
     if (entries.length > 0) this.#conversations.set(id, kept)
-    kept.push(...entries)
+    for (const entry of entries) kept.push(entry)
     return kept.length
   }
 

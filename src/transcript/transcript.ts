@@ -1,5 +1,5 @@
 import type { Step } from '../events.ts'
-import { canonicalJson } from '../json.ts'
+import { canonicalJson, frozen } from '../json.ts'
 import {
   type AssistantMessage,
   addUsage,
@@ -63,7 +63,7 @@ export class Transcript {
   }
 
   append(entry: Entry): void {
-    this.#entries.push(entry)
+    this.#entries.push(Object.freeze(entry))
     switch (entry.type) {
       case 'message':
         this.#remember(entry.message)
@@ -111,7 +111,8 @@ export class Transcript {
       return
     }
     for (const call of calls) this.#callIds.add(call.id)
-    this.#open = { message, calls, results: new Map() }
+    // Told in events and shown to hooks before it is executed: what is executed is what was asked for.
+    this.#open = { message, calls: frozen(calls), results: new Map() }
     if (run) run.pending = calls
   }
 

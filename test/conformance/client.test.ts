@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ConfigurationError } from '../../src/index.ts'
+import { AnthropicClient } from '../../src/providers/anthropic.ts'
 import { GroqClient } from '../../src/providers/groq.ts'
 import { OpenAIClient } from '../../src/providers/openai.ts'
 import { OpenRouterClient } from '../../src/providers/openrouter.ts'
@@ -53,6 +54,14 @@ const subjects: readonly (readonly [string, MakeClient, Exceptions])[] = [
     asking(
       ({ openRouterURL }, { chunking: _, ...patience }) =>
         new OpenRouterClient({ model: 'openai/gpt-5', apiKey, baseURL: openRouterURL, ...patience }),
+    ),
+    {},
+  ],
+  [
+    'AnthropicClient',
+    asking(
+      ({ anthropicURL }, { chunking: _, ...patience }) =>
+        new AnthropicClient({ model: 'claude-sonnet-5-5', apiKey, baseURL: anthropicURL, ...patience }),
     ),
     {},
   ],

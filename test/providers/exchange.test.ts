@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import type { CallOptions, ClientNotice, LLMChunk, LLMRequest } from '../../src/client/client.ts'
 import { LLMError } from '../../src/errors.ts'
@@ -6,7 +7,7 @@ import { errorSourceOf } from '../../src/providers/errors.ts'
 import { type AnswerReader, Exchange, exchangeSettings, type Wire } from '../../src/providers/exchange.ts'
 import { OpenAIClient, type OpenAIClientOptions } from '../../src/providers/openai.ts'
 import { virtualClock } from '../../src/testing/clock.ts'
-import { answering, eventText, openBody } from '../support/fetch.ts'
+import { answering, events, eventText, openBody } from '../support/fetch.ts'
 import { delta } from '../support/raw-server.ts'
 
 const hello: LLMRequest = { messages: [user('Hello')] }
@@ -204,6 +205,44 @@ test('a reader that only begins leaves no timer but while it waits', async () =>
   await iterator.return?.()
   expect(await pending).toMatchObject({ kind: 'aborted' })
   expect(clock.pending).toBe(0)
+})
+
+test('a clock that stands still is not waited for', async () => {
+  const runtime = { now: () => 0, sleep: async () => {} }
+  const { fetch } = answering(() => new Promise(() => {}))
+  const client = new OpenAIClient({ apiKey: 'sk-test', fetch, runtime })
+  await expect(client.call(hello)).rejects.toMatchObject({ kind: 'stalled' })
+})
+
+test('no timer runs while the reader of a stream takes its time', async () => {
+  const clock = virtualClock({ auto: false })
+  const { response, write } = openBody()
+  const { fetch } = answering(() => response)
+  const client = new OpenAIClient({ apiKey: 'sk-test', fetch, runtime: clock.runtime, idleMs: 300 })
+  const iterator = client.stream(hello)
+  write(say('a'))
+  const first = iterator.next()
+  await clock.advance(300)
+  await first
+  expect(clock.pending).toBe(0)
+  const second = iterator.next().catch((error: unknown) => error)
+  await clock.advance(299)
+  expect(clock.pending).toBe(1)
+  await clock.advance(1)
+  expect(await second).toMatchObject({ kind: 'stalled' })
+})
+
+test('thousands of streams on one signal leave neither a listener nor a timer', async () => {
+  const clock = virtualClock({ auto: false })
+  const { fetch } = answering(() =>
+    events(delta({ content: 'a' }), delta({ content: 'b' }), delta({}, 'stop'), '[DONE]'),
+  )
+  const client = new OpenAIClient({ apiKey: 'sk-test', fetch, runtime: clock.runtime })
+  const { signal } = new AbortController()
+  for (let call = 1; call <= 2000; call += 1) {
+    for await (const _ of client.stream(hello, { signal })) if (call % 20 === 0) break
+  }
+  expect([getEventListeners(signal, 'abort').length, clock.pending]).toEqual([0, 0])
 })
 
 test('limits are times greater than 0', () => {

@@ -191,6 +191,12 @@ describe('reasoning', () => {
     expect(JSON.stringify(toAnother.sent)).not.toContain('reasoning')
   })
 
+  test('that is nested too deeply to be sent back is dropped', async () => {
+    const deep = `{"type":"other","data":${'['.repeat(100_000)}${']'.repeat(100_000)}}`
+    const text = `{"choices":[{"delta":{"content":"Hi","reasoning_details":[${deep}]},"finish_reason":"stop"}]}`
+    expect((await talking(() => events(text)).say('stream')).reasoning).toBe(undefined)
+  })
+
   test('with names that mean something to JavaScript harms nothing', async () => {
     const piece = '{"type":"reasoning.text","text":"a","index":0,"__proto__":{"polluted":1}}'
     const text = `data: {"choices":[{"index":0,"delta":{"reasoning_details":[${piece},${piece}]}}]}\n\n`

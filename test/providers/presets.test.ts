@@ -9,6 +9,8 @@ import {
 } from '../../src/providers/openai.ts'
 import { createClient, defaultProviders } from '../../src/providers/providers.ts'
 import { answering, json } from '../support/fetch.ts'
+import { codeSpansOf, tableOf } from '../support/markdown.ts'
+import { read } from '../support/repository.ts'
 
 const hello: LLMRequest = { messages: [user('Hello')] }
 const ok = () => json({ choices: [{ message: { content: 'Hi' }, finish_reason: 'stop' }] })
@@ -144,5 +146,15 @@ test('the providers there are can be asked for', () => {
     defaultProviders()
       .list()
       .map(({ name }) => name),
-  ).toEqual(expect.arrayContaining(['openai', 'groq', 'openrouter', ...names]))
+  ).toEqual(expect.arrayContaining(['openai', 'anthropic', 'groq', 'openrouter', ...names]))
+})
+
+test('docs/openai.md has every preset with its address and key', () => {
+  const rows = tableOf(read('docs/openai.md'), 'preset').map((row) =>
+    row.flatMap((cell) => codeSpansOf(cell)),
+  )
+  const known = Object.entries(presets).map(([name, { baseURL, keyVariable }]) =>
+    [name, baseURL, keyVariable].filter((cell) => cell !== undefined),
+  )
+  expect(rows).toEqual(known)
 })

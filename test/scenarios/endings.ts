@@ -18,7 +18,11 @@ const waits = (patient: boolean): StrictReply => ({
 /** What was said to the model since the last message of the user, that one included. */
 function lastTurn({ body }: StrictRequest): { readonly said: string; readonly replies: number } {
   const messages = Array.isArray(body['messages']) ? body['messages'] : []
-  const roles = messages.map((message: Record<string, unknown>) => message['role'])
+  const roles = messages.map(({ role, content }: Record<string, unknown>) => {
+    // Some wires have the results of tools in messages of the user.
+    const isResults = Array.isArray(content) && content.every(({ type }) => type === 'tool_result')
+    return isResults ? 'tool' : role
+  })
   const at = roles.lastIndexOf('user')
   const replies = roles.slice(at).filter((role: unknown) => role === 'assistant').length
   return { said: JSON.stringify(messages[at]), replies }
@@ -166,7 +170,9 @@ export const endings: readonly Scenario[] = [
   },
   {
     name: 'a run that is aborted while the model is silent',
-    provider: { hold: async (request) => (lastTurn(request).said.includes('Go.') ? forever() : undefined) },
+    provider: {
+      hold: async (request) => (lastTurn(request).said.includes('Again.') ? undefined : forever()),
+    },
     script: [{ text: 'Never said.' }, { text: 'Here again.' }],
     play: async ({ run, provider, clock }) => {
       const controller = new AbortController()

@@ -146,7 +146,7 @@ describe.each([
       const { story, ...play } = await playScenario(
         scenario,
         variant,
-        (baseURL, capabilities) => new OpenAIClient({ apiKey, baseURL, capabilities }),
+        ({ url }, capabilities) => new OpenAIClient({ apiKey, baseURL: url, capabilities }),
       )
       const where = JSON.stringify(variant)
       expect(play, where).toEqual({ outcomes: scenario.outcomes, faults: [] })

@@ -76,6 +76,7 @@ export const toolCalls: readonly Scenario[] = [
   },
   {
     name: 'parameters that are no JSON, then some that are',
+    brokenParameters: true,
     script: [raw('look', '{"where": "b'), looks('box'), { text: 'A box.' }, { text: 'Yes.' }],
     inputs: ['Go.', 'Sure?'],
     outcomes: [
@@ -94,6 +95,7 @@ export const toolCalls: readonly Scenario[] = [
   },
   {
     name: 'parameters that are no object, and parameters with keys of prototypes',
+    brokenParameters: true,
     script: [
       { toolCalls: ['null', '[]', '"x"', ''].map((parameters) => ({ toolName: 'look', parameters })) },
       raw('look', '{"__proto__":{"where":"x"},"constructor":1,"where":"box"}'),

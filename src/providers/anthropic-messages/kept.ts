@@ -16,14 +16,23 @@ export interface KeptBlock {
 
 type Thought = Pick<Reasoning, 'text' | 'opaque'>
 
-/** What is remembered of a block; nothing of one that is of no use to anyone. */
-export function keep({ block, textBefore, callsBefore }: KeptBlock): readonly Thought[] {
+/** What is remembered of the blocks of a reply; nothing of those that are of no use to anyone. */
+export function keep(blocks: readonly KeptBlock[]): readonly Thought[] {
+  const known = blocks.filter(({ block }) => isReturned(block))
+  // A use of a server's tool without its result is refused, and a result without its use.
+  const uses = new Set(known.map(({ block }) => (isUse(block) ? block['id'] : undefined)))
+  const results = new Set(known.map(({ block }) => block['tool_use_id']))
+  return known.flatMap((each) => {
+    const { id, tool_use_id: useId } = each.block
+    const isWhole = isUse(each.block) ? results.has(id) : useId === undefined || uses.has(useId)
+    return isWhole ? remembered(each) : []
+  })
+}
+
+function remembered({ block, textBefore, callsBefore }: KeptBlock): readonly Thought[] {
   const at: readonly number[] = [textBefore, callsBefore]
   const { type, thinking, signature } = block
-  if (type !== 'thinking') {
-    // Stores and requests walk it recursively.
-    return isReturned(type) && !isDeeperThan(block, deepestBlock) ? [{ opaque: { at, block } }] : []
-  }
+  if (type !== 'thinking') return [{ opaque: { at, block } }]
   const text = typeof thinking === 'string' ? thinking : ''
   // Without its signature it was cut, and would be refused.
   const isSigned = typeof signature === 'string' && signature !== ''
@@ -44,24 +53,16 @@ export function keptBlock({ text = '', opaque }: Thought): KeptBlock | undefined
   return { block: { type: 'thinking', thinking: text, signature }, textBefore, callsBefore }
 }
 
-/** A use of a server's tool without its result, or a result without its use, is refused: `blocks` without them. */
-export function withoutHalves(blocks: readonly KeptBlock[]): readonly KeptBlock[] {
-  const uses = new Set(blocks.map(({ block }) => (isUse(block) ? block['id'] : undefined)))
-  const results = new Set(blocks.map(({ block }) => block['tool_use_id']))
-  return blocks.filter(({ block }) => {
-    if (isUse(block)) return results.has(block['id'])
-    return block['tool_use_id'] === undefined || uses.has(block['tool_use_id'])
-  })
-}
-
 const deepestBlock = 200
 
 // Blocks that @anthropic-ai/sdk 1.11 has in answers and, unchanged, in requests.
-const returned = ['redacted_thinking', 'container_upload', 'compaction', 'fallback']
+const returned = ['thinking', 'redacted_thinking', 'container_upload', 'compaction', 'fallback']
 
-function isReturned(type: JsonValue | undefined): boolean {
-  if (typeof type !== 'string') return false
-  return returned.includes(type) || /^(server|mcp)_tool_use$|._tool_result$/.test(type)
+function isReturned(block: JsonObject): boolean {
+  const type = String(block['type'])
+  const isKnown = returned.includes(type) || /^(server|mcp)_tool_use$|._tool_result$/.test(type)
+  // Stores and requests walk it recursively.
+  return isKnown && !isDeeperThan(block, deepestBlock)
 }
 
 function isUse({ type }: JsonObject): boolean {

@@ -11,7 +11,7 @@ import {
 } from '../errors.ts'
 import type { AnswerReader } from '../exchange.ts'
 import type { SseEvent } from '../sse.ts'
-import { type KeptBlock, keep, withoutHalves } from './kept.ts'
+import { type KeptBlock, keep } from './kept.ts'
 import { MessageUsage } from './usage.ts'
 
 export interface MessagesSource extends ErrorSource, DraftSource {
@@ -99,7 +99,7 @@ export class MessagesReader implements AnswerReader {
     if (!this.#isDone) throw endedEarlyError(this.#source, requestId)
     if (!this.#sawMessage) throw this.#malformed('a stream with no message in it')
     const stopReason = this.#stopReason ?? 'unknown'
-    const thoughts = withoutHalves(this.#blocks.flatMap(keptOf)).flatMap(keep)
+    const thoughts = keep(this.#blocks.flatMap(keptOf))
     const usage = this.#usage.total
     return { type: 'end', response: this.#draft.finish({ stopReason, usage, requestId, thoughts }) }
   }
@@ -109,30 +109,38 @@ export class MessagesReader implements AnswerReader {
     const { index, delta, content_block: block } = event
     switch (type) {
       case 'message_start':
-        return this.#startMessage(isJsonObject(event['message']) ? event['message'] : {})
+        this.#startMessage(isJsonObject(event['message']) ? event['message'] : {})
+        break
       case 'content_block_start':
-        return isJsonObject(block) ? this.#startBlock(index, block) : undefined
+        if (isJsonObject(block)) this.#startBlock(index, block)
+        break
       case 'content_block_delta':
-        return isJsonObject(delta) ? this.#readDelta(this.#blockOf(index, delta), delta) : undefined
+        if (isJsonObject(delta)) this.#readDelta(this.#blockOf(index, delta), delta)
+        break
       case 'content_block_stop':
-        return this.#stopBlock(this.#byIndex.get(index))
+        this.#stopBlock(this.#byIndex.get(index))
+        break
       case 'message_delta':
         this.#usage.add(event['usage'])
-        return this.#readStop(isJsonObject(delta) ? delta : {})
+        this.#readStop(delta)
+        break
       case 'message_stop':
         for (const each of this.#blocks) this.#stopBlock(each)
         this.#isDone = true
-        return
+        break
       case 'message':
         // The whole answer as one event.
-        return this.#readMessage(event)
+        this.#readMessage(event)
+        break
     }
   }
 
   #readMessage(message: JsonObject): void {
     const { content, usage } = message
     this.#startMessage({ id: message['id'] ?? null })
-    for (const [index, block] of Array.isArray(content) ? content.entries() : []) {
+    // Should it only repeat what was streamed before, it is told already.
+    const isNew = this.#blocks.length === 0
+    for (const [index, block] of Array.isArray(content) && isNew ? content.entries() : []) {
       if (isJsonObject(block)) this.#startBlock(index, block)
     }
     for (const each of this.#blocks) this.#stopBlock(each)
@@ -154,9 +162,11 @@ export class MessagesReader implements AnswerReader {
 
   #startBlock(index: JsonValue | undefined, start: JsonObject): Block {
     this.#sawMessage = true
-    // An index that is used again is that of a new block: the one before it is over.
-    this.#stopBlock(this.#byIndex.get(index))
     const { type, text, thinking, signature, id, name, input } = start
+    const known = this.#byIndex.get(index)
+    if (known?.isOpen && known.start['type'] === type && known.start['id'] === id) return known
+    // Otherwise an index that is used again is that of a new block: the one before it is over.
+    this.#stopBlock(known)
     const block: Block = {
       position: this.#blocks.length,
       start,
@@ -193,17 +203,20 @@ export class MessagesReader implements AnswerReader {
     const { type, text, thinking, signature, partial_json: piece, ...rest } = delta
     switch (type) {
       case 'text_delta':
-        return this.#addText(text)
+        this.#addText(text)
+        break
       case 'thinking_delta':
-        return this.#addThinking(block, thinking)
+        this.#addThinking(block, thinking)
+        break
       case 'signature_delta':
         block.signature = signature
-        return
+        break
       case 'input_json_delta':
-        return this.#addInput(block, piece)
+        this.#addInput(block, piece)
+        break
       case 'compaction_delta':
         block.start = { ...block.start, ...rest }
-        return
+        break
     }
   }
 
@@ -239,7 +252,8 @@ export class MessagesReader implements AnswerReader {
     this.#add(this.#draft.addToolCall({ index: block.position, parameters: input }))
   }
 
-  #readStop({ stop_reason: reason }: JsonObject): void {
+  #readStop(said: JsonValue | undefined): void {
+    const reason = isJsonObject(said) ? said['stop_reason'] : undefined
     if (typeof reason !== 'string' || reason === '') return
     this.#stopReason = stopReasons.get(reason) ?? 'unknown'
   }

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, type JsonValue } from '../../json.ts'
+import { isDeeperThan, isJsonObject, type JsonObject, type JsonValue } from '../../json.ts'
 
 /**
  * `reasoning_details` while they arrive: a list of parts, in a stream each cut into pieces. The provider wants them back
@@ -19,6 +19,8 @@ export class ReasoningDetails {
   }
 
   #addPiece(piece: JsonObject): string {
+    // What is nested deeper than the stack could neither be stored nor sent.
+    if (isDeeperThan(piece, deepestPiece)) return ''
     const last = this.#parts.at(-1)
     const field = growing.get(String(piece['type']))
     const text = field === undefined ? undefined : piece[field]
@@ -36,6 +38,8 @@ export class ReasoningDetails {
     return said
   }
 }
+
+const deepestPiece = 50
 
 /** Which parts come in pieces, and in which of their fields. */
 const growing: ReadonlyMap<string, string> = new Map([

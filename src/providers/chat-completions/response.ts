@@ -1,6 +1,6 @@
 import type { LLMChunk, StopReason } from '../../client/client.ts'
 import { type DraftSource, ResponseDraft } from '../../client/collect.ts'
-import { isJsonObject, type JsonObject, type JsonValue } from '../../json.ts'
+import { isJsonObject, type JsonObject, type JsonValue, parseJson } from '../../json.ts'
 import type { Usage } from '../../messages.ts'
 import {
   bodyError,
@@ -61,7 +61,7 @@ export class CompletionReader implements AnswerReader {
       this.#isDone = true
       return []
     }
-    const chunk = parsed(text)
+    const chunk = parseJson(text)
     // The answer is whole by then; what was cut is the usage or the last word.
     if (chunk === undefined && type !== 'error' && this.#stopReason !== undefined) return []
     if (type === 'error') throw this.#errorOf(chunk ?? text)
@@ -79,7 +79,7 @@ export class CompletionReader implements AnswerReader {
    * @throws LLMError: what the provider says went wrong, or `malformed`.
    */
   readBody(text: string): readonly LLMChunk[] {
-    const body = parsed(text)
+    const body = parseJson(text)
     if (body === undefined) throw this.#malformed(notJson(text, this.#source))
     if (!isJsonObject(body)) throw this.#malformed(`JSON that is no object: ${this.#excerpt(text)}`)
     if (isGiven(body['error'])) throw this.#errorOf(body)
@@ -274,12 +274,4 @@ function textIn(value: JsonValue | undefined): string {
 
 function isGiven(value: JsonValue | undefined): boolean {
   return value !== undefined && value !== null && value !== false && value !== ''
-}
-
-function parsed(text: string): JsonValue | undefined {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

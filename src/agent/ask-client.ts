@@ -1,0 +1,64 @@
+import { leave } from '../abort.ts'
+import type { CallOptions, ClientNotice, LLMRequest, LLMResponse } from '../client/client.ts'
+import { clientError } from '../client/thrown.ts'
+import { checkResponse, noResponse } from './check-response.ts'
+import type { ReplyDisplay } from './reply-display.ts'
+import type { Run } from './run.ts'
+
+/** The client's response, shown as it arrives. What the client throws becomes an error of this library. */
+export async function askClient(run: Run, request: LLMRequest, display: ReplyDisplay): Promise<LLMResponse> {
+  const { client, runtime } = run.settings
+  const startedAt = runtime.now()
+  let isOver = false
+  const options: CallOptions = {
+    signal: run.signal,
+    idempotencyKey: run.stepId,
+    notify: (notice) => {
+      // A client that was left behind may go on talking.
+      if (!isOver) tellNotice(run, notice)
+    },
+  }
+  try {
+    return await respond(run, request, options, display)
+  } catch (error) {
+    throw run.signal.aborted ? error : clientError(error, client)
+  } finally {
+    isOver = true
+    run.modelMs += runtime.now() - startedAt
+  }
+}
+
+async function respond(
+  run: Run,
+  request: LLMRequest,
+  options: CallOptions,
+  display: ReplyDisplay,
+): Promise<LLMResponse> {
+  const { client, stream } = run.settings
+  if (!stream || !client.stream || !client.capabilities.streaming) {
+    const response = checkResponse(await run.wait(client.call(request, options)), client)
+    // Who reads along gets the text in one piece, when the display is ended.
+    if (stream) display.begin()
+    return response
+  }
+  const iterator = client.stream(request, options)[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      const { done, value: chunk } = await run.wait(iterator.next())
+      if (done) throw noResponse(client, 'its stream ended without a response')
+      if (chunk.type === 'end') return checkResponse(chunk.response, client)
+      if (display.push(chunk)) await run.paced()
+    }
+  } finally {
+    leave(iterator)
+  }
+}
+
+function tellNotice(run: Run, notice: ClientNotice): void {
+  if (notice.type === 'warning') {
+    run.diagnose('parameter_dropped', notice.message)
+    return
+  }
+  const error = { ...notice.error, message: run.secrets.scrubber.text(notice.error.message) }
+  run.emit({ ...notice, error, runId: run.runId, stepId: run.stepId })
+}

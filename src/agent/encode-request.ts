@@ -1,0 +1,70 @@
+import type { LLMRequest } from '../client/client.ts'
+import { ConfigurationError, shown } from '../errors.ts'
+import { nativeProtocol } from '../protocol/native.ts'
+import type { Protocol } from '../protocol/protocol.ts'
+import type { Action } from '../transcript/next.ts'
+import { fitRequest } from './fit-request.ts'
+import type { Run } from './run.ts'
+
+export type CallAction = Extract<Action, { do: 'call' }>
+
+/** What is asked of the model now, and the protocol in which it is asked. */
+export async function encodeRequest(
+  run: Run,
+  action: CallAction,
+): Promise<{ protocol: Protocol; request: LLMRequest }> {
+  const { settings } = run
+  const { client, registry, output, params } = settings
+  const tools = await run.wait(registry.definitions())
+  const instructions = await instructionsOf(run)
+  const protocol = await protocolFor(run, tools.length)
+  const { capabilities } = client
+  const schema = output && (await run.wait(output.jsonSchema()))
+  const input = {
+    instructions,
+    tools,
+    toolsets: settings.describeToolsets ? registry.toolsets() : [],
+    planning: settings.planning,
+    first: run.fold?.iterations === 0,
+    landing: action.landing !== undefined,
+    ...(action.correction && { correction: action.correction }),
+    ...(schema && {
+      output: { schema, structured: capabilities.structuredOutput && schema['type'] === 'object' },
+    }),
+    ...(params && { params }),
+  }
+  const encoded = await fitRequest(run, protocol, input)
+  const request = settings.hooks.length === 0 ? encoded : await beforeModel(run, encoded)
+  settings.onRequest(request)
+  return { protocol, request }
+}
+
+/** The request as the hooks leave it. What they put in, also in place, has not passed the scrubber yet. */
+async function beforeModel(run: Run, encoded: LLMRequest): Promise<LLMRequest> {
+  const request = await run.hook('beforeModel', encoded)
+  if (Array.isArray(request.messages)) return run.secrets.scrubber.value(request)
+  run.diagnose('hook_failed', 'The hook beforeModel gave a request without an array of messages.')
+  return encoded
+}
+
+async function instructionsOf(run: Run): Promise<string> {
+  const { runId, conversation, context } = run
+  const given = run.settings.instructions({ runId, conversationId: conversation.id, context })
+  const text: unknown = typeof given === 'string' ? given : await run.wait(given)
+  if (typeof text !== 'string') {
+    throw new ConfigurationError('instructions', `instructions must give a string, got ${shown(text)}.`, {
+      value: text,
+    })
+  }
+  return run.secrets.scrubber.text(text)
+}
+
+/** Without tools there is nothing an envelope would add: a model that cannot call tools is then spoken to plainly. */
+async function protocolFor({ settings }: Run, tools: number): Promise<Protocol> {
+  const { protocol, planning, client } = settings
+  const isPlain = client.capabilities.tools || (tools === 0 && planning !== 'required')
+  if (protocol === 'native' || (protocol === 'auto' && isPlain)) return nativeProtocol
+  // Loaded when it is spoken: most models call tools natively.
+  const { jsonProtocol } = await import('../protocol/json.ts')
+  return jsonProtocol
+}

@@ -1,0 +1,34 @@
+import type { ErrorSource } from '../errors.ts'
+import type { ExchangeSettings, Wire } from '../exchange.ts'
+import { type MessagesTarget, wireRequest } from './request.ts'
+import { MessagesReader } from './response.ts'
+
+export interface MessagesOptions
+  extends ExchangeSettings,
+    Omit<MessagesTarget, 'provider' | 'model' | 'written'> {
+  readonly source: ErrorSource
+  readonly send: Wire['send']
+}
+
+/** The Messages API as a wire: what is left to say is to whom, with which quirks, and how to send it. */
+export function anthropicMessages({
+  source,
+  runtime,
+  firstContentMs,
+  idleMs,
+  send,
+  ...rest
+}: MessagesOptions): Wire {
+  const { provider, model } = source
+  const target: MessagesTarget = { ...rest, provider, model, written: new WeakMap() }
+  const newCallId = () => `toolu_${runtime.id().replaceAll('-', '')}`
+  return {
+    source,
+    runtime,
+    firstContentMs,
+    idleMs,
+    send,
+    encode: (request, mode, warn) => wireRequest(request, target, mode === 'stream', warn),
+    reader: (requestId) => new MessagesReader({ ...source, requestId, newCallId }),
+  }
+}
