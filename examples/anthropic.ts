@@ -22,7 +22,7 @@ const getTime = tool({
 })
 
 const client = new AnthropicClient({
-  model: 'claude-sonnet-4-5',
+  model: 'claude-sonnet-5-5',
   baseURL: provider.anthropicURL,
   apiKey: 'test-key',
 })

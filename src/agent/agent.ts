@@ -79,7 +79,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
         this.#lastRequest = request
       },
     }
-    this.#conversations = new Conversations(runtime.id, options.store)
+    this.#conversations = new Conversations(() => runtime.id(), options.store)
     this.#listeners = new Listeners(options.logger, () => this.#scrubber)
     for (const item of options.tools ?? []) {
       if (isToolSet(item)) this.#registry.registerToolset(item)

@@ -42,6 +42,7 @@ export type {
   StrictFault,
   StrictReply,
   StrictToolCall,
+  StrictTurn,
   StrictUsage,
 } from './strict-contract.ts'
 export {
@@ -49,6 +50,5 @@ export {
   type StrictProviderOptions,
   type StrictRequest,
   type StrictScript,
-  type StrictTurn,
   strictProvider,
 } from './strict-provider.ts'

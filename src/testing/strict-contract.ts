@@ -38,6 +38,9 @@ export interface StrictError {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+/** One turn of a script: what the model says, any other answer, or what goes wrong. */
+export type StrictTurn = StrictReply | StrictError | StrictFault
+
 /** A failure as the provider of the request words it, or a reply that goes wrong on its way. */
 export type StrictFault = FailureFault | BodyFault | DeliveryFault
 

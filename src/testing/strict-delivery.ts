@@ -49,7 +49,7 @@ export function sendError(
   const isText = typeof body === 'string'
   sendAnswer(delivery, status, isText ? body : JSON.stringify(body), {
     'content-type': isText ? 'text/plain; charset=utf-8' : 'application/json',
-    ...lowerCased(headers ?? {}),
+    ...headers,
   })
 }
 

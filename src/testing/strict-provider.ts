@@ -8,25 +8,13 @@ import { openAIDialect } from './openai-dialect.ts'
 import { openRouterDialect } from './openrouter-dialect.ts'
 import { bodyOf, isJson, parsed, plainHeaders } from './received-request.ts'
 import { type Chunking, unlessGone } from './strict-bytes.ts'
-import type {
-  AccountRules,
-  Dialect,
-  Pieces,
-  Refusal,
-  StrictError,
-  StrictFault,
-  StrictReply,
-  WireContext,
-} from './strict-contract.ts'
+import type { AccountRules, Dialect, Pieces, Refusal, StrictTurn, WireContext } from './strict-contract.ts'
 import { type Delivery, deliver, sendError } from './strict-delivery.ts'
 import { strike } from './strict-faults.ts'
 import { refuseUrl } from './strict-openai.ts'
 
 /** Answers to valid requests in the order they arrive, or a function called once for each. */
 export type StrictScript = readonly StrictTurn[] | ((request: StrictRequest) => StrictTurn)
-
-/** What the model says, any other answer, or what goes wrong. */
-export type StrictTurn = StrictReply | StrictError | StrictFault
 
 export interface StrictProviderOptions extends AccountRules {
   /** Default: a call of the first tool, once after each user message, if there are tools; else the text `ok`. */

@@ -11,7 +11,8 @@ import {
 } from '../errors.ts'
 import type { AnswerReader } from '../exchange.ts'
 import type { SseEvent } from '../sse.ts'
-import { type KeptBlock, keep } from './kept.ts'
+import { type Block, blockTypes, keptOf } from './block.ts'
+import { keep } from './kept.ts'
 import { MessageUsage } from './usage.ts'
 
 export interface MessagesSource extends ErrorSource, DraftSource {
@@ -281,50 +282,9 @@ export class MessagesReader implements AnswerReader {
   }
 }
 
-interface Block {
-  readonly position: number
-  /** As it was announced. */
-  start: JsonObject
-  readonly textBefore: number
-  readonly callsBefore: number
-  thinking: string
-  signature: JsonValue | undefined
-  /** What a tool of the server is given, as JSON text. */
-  inputText: string
-  hasInput: boolean
-  isOpen: boolean
-}
-
-/** What of a block may have to go back; text and calls of ours do so by themselves. */
-function keptOf({
-  start,
-  textBefore,
-  callsBefore,
-  thinking,
-  signature,
-  inputText,
-}: Block): readonly KeptBlock[] {
-  const { type } = start
-  if (type === 'text' || type === 'tool_use') return []
-  if (type === 'thinking') {
-    const block = { type, thinking, ...(signature !== undefined && { signature }) }
-    return [{ block, textBefore, callsBefore }]
-  }
-  if (inputText === '') return [{ block: start, textBefore, callsBefore }]
-  const input = parseJson(inputText)
-  return input === undefined ? [] : [{ block: { ...start, input }, textBefore, callsBefore }]
-}
-
 function isError({ type, error }: JsonObject): boolean {
   return type === 'error' || (error !== undefined && error !== null && error !== false && error !== '')
 }
-
-/** The block that a piece is of. */
-const blockTypes: ReadonlyMap<string, string> = new Map([
-  ['text_delta', 'text'],
-  ['thinking_delta', 'thinking'],
-  ['input_json_delta', 'tool_use'],
-])
 
 // Anthropic Messages API, "stop_reason", as @anthropic-ai/sdk 1.11 types it. A paused turn (`pause_turn`) is of tools of the
 // server only: its text is what there is.
