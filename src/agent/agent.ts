@@ -1,4 +1,4 @@
-import { type LLMClient, type LLMRequest, wrapClient } from '../client/client.ts'
+import type { LLMClient, LLMRequest } from '../client/client.ts'
 import { AgentClosedError, ConfigurationError } from '../errors.ts'
 import type { AgentEvent, RunResult } from '../events.ts'
 import { SimpleAgentMemory } from '../memory/simple.ts'
@@ -14,7 +14,6 @@ import {
   type Usage,
 } from '../messages.ts'
 import { checkOptions } from '../options.ts'
-import { retry } from '../resilience/retry.ts'
 import { createRuntime } from '../runtime.ts'
 import type { Scrubber } from '../scrubber.ts'
 import { ToolRegistry } from '../tools/registry.ts'
@@ -22,6 +21,7 @@ import { CompiledSchema } from '../tools/schema.ts'
 import type { Tool } from '../tools/tool.ts'
 import { isToolSet, type ToolSet } from '../tools/toolset.ts'
 import type { Entry } from '../transcript/entry.ts'
+import { clientOf } from './client-of.ts'
 import { type Conversation, conversationOf } from './conversation.ts'
 import { ConversationState } from './conversation-state.ts'
 import { Conversations } from './conversations.ts'
@@ -66,9 +66,8 @@ export class Agent<Answer = string> implements AsyncDisposable {
     this.name = options.name ?? 'agent'
     this.description = options.description ?? ''
     const runtime = createRuntime(options.runtime)
-    const client = clientOf(options)
     this.#parts = {
-      client: options.retry === false ? client : wrapClient(client, retry({ runtime, ...options.retry })),
+      client: clientOf(options, runtime),
       registry: this.#registry,
       runtime,
       instructions: (context) => this.buildInstructions(context),
@@ -314,15 +313,4 @@ export interface AgentSnapshot {
   readonly historyLength: number
   readonly usage: Usage
   readonly lastRequest?: LLMRequest
-}
-
-function clientOf({ client, providers }: Pick<AgentOptions, 'client' | 'providers'>): LLMClient {
-  if (typeof client !== 'string') return client
-  if (providers) return providers.resolve(client)
-  throw new ConfigurationError(
-    'providers',
-    `Agent option client is "${client}", but there are no providers to look it up in. ` +
-      'Pass providers: a ProviderRegistry, or a client object.',
-    { value: client },
-  )
 }

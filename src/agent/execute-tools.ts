@@ -39,8 +39,8 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
   try {
     await settled(
       planned.map((plan) => {
-        const serial = toolOf(run, plan.call)?.serial === true
-        return serial ? oneByOne(() => limit(() => work(plan))) : limit(() => work(plan))
+        const begin = () => limit(() => work(plan))
+        return toolOf(run, plan.call)?.serial ? oneByOne(begin) : begin()
       }),
     )
   } finally {

@@ -63,7 +63,7 @@ export interface AgentOptions<Answer = string> extends RunLimits {
   repairAttempts?: number
   /** The same for an answer that does not fit `output`. Default 2. */
   outputRepairAttempts?: number
-  /** Milliseconds a stopped tool may take to stop before it is left behind. Default 50. */
+  /** Milliseconds that a stopped run waits for a tool to stop, or for its store, before it leaves them behind. Default 50. */
   graceMs?: number
   /** Tools get `context.registry` and may register others. Default false. */
   allowDynamicTools?: boolean

@@ -38,7 +38,7 @@ export function messageTokens(message: Message, countTokens: TokenCounter): numb
  */
 export class TokenCounts {
   readonly #counter: TokenCounter
-  readonly #known = new WeakMap<Message | ToolDefinition, number>()
+  readonly #known = new WeakMap<object, number>()
 
   /** Default: `estimateTokens`. */
   constructor(counter: TokenCounter = estimateTokens) {
@@ -61,32 +61,35 @@ export class TokenCounts {
   }
 
   message(message: Message): number {
-    return this.#once(message, () => messageTokens(message, this.text))
+    return this.#known.get(message) ?? this.#keep(message, messageTokens(message, this.text))
   }
 
+  /** Also the sum is remembered: a list that was counted must not be changed. */
   messages(messages: readonly Message[]): number {
+    const known = this.#known.get(messages)
+    if (known !== undefined) return known
     let tokens = 0
     for (const message of messages) tokens += this.message(message)
-    return tokens
+    return this.#keep(messages, tokens)
   }
 
   /** Tokens of what the model learns of its tools: names, descriptions and parameter schemas. */
   tools(definitions: readonly ToolDefinition[]): number {
     let tokens = 0
-    for (const definition of definitions) {
-      tokens += this.#once(definition, () => {
-        const { name, description, parameters } = definition
-        return this.text(name) + this.text(description) + jsonTokens(parameters, this.text)
-      })
-    }
+    for (const definition of definitions) tokens += this.#tool(definition)
     return tokens
   }
 
-  #once(key: Message | ToolDefinition, count: () => number): number {
-    const known = this.#known.get(key)
+  #tool(definition: ToolDefinition): number {
+    const known = this.#known.get(definition)
     if (known !== undefined) return known
-    const tokens = count()
-    this.#known.set(key, tokens)
+    const { name, description, parameters } = definition
+    const tokens = this.text(name) + this.text(description) + jsonTokens(parameters, this.text)
+    return this.#keep(definition, tokens)
+  }
+
+  #keep(counted: object, tokens: number): number {
+    this.#known.set(counted, tokens)
     return tokens
   }
 }

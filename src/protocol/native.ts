@@ -40,8 +40,7 @@ function encode(input: EncodeInput): LLMRequest {
   const planning = input.planning !== 'off' && tools.length > 0
   const offered = planning ? [planTool, ...tools] : tools
   const mustPlan = planning && input.planning === 'required' && first
-  const ids = new PlanIds(input.messages)
-  const messages = input.messages.flatMap((message) => withPlan(message, planning ? ids : undefined))
+  const messages = withPlans(input.messages, planning)
   const system = sections(
     input.instructions,
     toolsetSection(input.toolsets),
@@ -63,6 +62,12 @@ function encode(input: EncodeInput): LLMRequest {
     }),
     ...(params && { params }),
   }
+}
+
+function withPlans(messages: readonly Message[], planning: boolean): readonly Message[] {
+  if (!messages.some((message) => message.role === 'assistant' && message.plan !== undefined)) return messages
+  const ids = planning ? new PlanIds(messages) : undefined
+  return messages.flatMap((message) => withPlan(message, ids))
 }
 
 /** A plan goes back as the call it was, so that the model finds its own way of speaking in the history. */

@@ -192,9 +192,9 @@ export interface RunFold {
   ended: RunEndedEntry | undefined
 }
 
-/** The same for two calls of the same tool with equal parameters. */
-export function fingerprint(call: Pick<ToolCall, 'toolName' | 'parameters'>): string {
-  return `${call.toolName} ${canonicalJson(call.parameters)}`
+/** The same for two calls of the same tool with equal parameters, or with the same that cannot be read. */
+export function fingerprint(call: Pick<ToolCall, 'toolName' | 'parameters' | 'invalid'>): string {
+  return `${call.toolName} ${call.invalid ?? canonicalJson(call.parameters)}`
 }
 
 interface Exchange {
@@ -255,7 +255,7 @@ function countExchange(run: RunFold, { calls, results }: Exchange): void {
       stepId: last.stepId,
       ...(last.text !== '' && { thought: last.text }),
       toolCalls: calls,
-      results: done,
+      results: Object.freeze(done),
     })
   }
   run.failures = failuresAfter(run.failures, done)

@@ -1,6 +1,6 @@
-import { isDeeperThan, isJsonObject, type JsonObject, type JsonValue } from '../../json.ts'
+import { isDeeperThan, isJsonObject, type JsonObject, type JsonValue, wellFormed } from '../../json.ts'
 import type { Reasoning } from '../../messages.ts'
-import { hashOf } from '../wire-text.ts'
+import { hashOf, jsonText } from '../wire-text.ts'
 
 /**
  * A block of a reply that is neither text nor a call of ours, and that the API wants back as it was: thinking with its
@@ -34,8 +34,8 @@ function remembered({ block, textBefore, callsBefore }: KeptBlock): readonly Tho
   const { type, thinking, signature } = block
   if (type !== 'thinking') return [{ opaque: { at, block } }]
   const text = typeof thinking === 'string' ? thinking : ''
-  // Without its signature it was cut, and would be refused.
-  const isSigned = typeof signature === 'string' && signature !== ''
+  // Without its signature it was cut, and would be refused; half a character cannot be sent, nor replaced in what is signed.
+  const isSigned = typeof signature === 'string' && signature !== '' && wellFormed(text) === text
   if (text === '' && !isSigned) return []
   // Text that was changed on the way, by a scrubber, no longer fits its signature: the hash tells.
   const opaque = isSigned && { opaque: { at, signature, hash: hashOf(text) } }
@@ -62,7 +62,8 @@ function isReturned(block: JsonObject): boolean {
   const type = String(block['type'])
   const isKnown = returned.includes(type) || /^(server|mcp)_tool_use$|._tool_result$/.test(type)
   // Stores and requests walk it recursively.
-  return isKnown && !isDeeperThan(block, deepestBlock)
+  if (!isKnown || isDeeperThan(block, deepestBlock)) return false
+  return type === 'thinking' || jsonText(block) === JSON.stringify(block)
 }
 
 function isUse({ type }: JsonObject): boolean {

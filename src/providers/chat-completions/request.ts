@@ -138,7 +138,11 @@ function wireReasoning({ reasoning = [] }: AssistantMessage, target: RequestTarg
   if (field === 'none' || own.length === 0) return {}
   if (field === 'reasoning_details') {
     const details = own.flatMap(({ opaque }): readonly JsonValue[] => (Array.isArray(opaque) ? opaque : []))
-    return details.length === 0 ? {} : { [field]: details }
+    if (details.length === 0) return {}
+    const whole = { [field]: details }
+    const sendable = jsonText(whole)
+    // The same but for halves of characters, of which there are hardly ever any.
+    return sendable.includes('\ufffd') ? (JSON.parse(sendable) as JsonObject) : whole
   }
   const text = own.map((each) => each.text ?? '').join('')
   return text === '' ? {} : { [field]: wellFormed(text) }
