@@ -67,3 +67,10 @@ export function isDeeperThan(value: JsonValue, levels: number): boolean {
   }
   return false
 }
+
+/** True for `{…}` and null-prototype objects of any realm; false for class instances. */
+export function isPlainObject(value: object): boolean {
+  const prototype: object | null = Object.getPrototypeOf(value)
+  if (prototype === null) return true
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf')
+}

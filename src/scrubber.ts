@@ -1,4 +1,5 @@
-import { hasCodePoints, isPlainObject, type SecretEntry, secretLabel, setOwn } from './secret.ts'
+import { isPlainObject } from './json.ts'
+import { hasCodePoints, type SecretEntry, secretLabel, setOwn } from './secret.ts'
 
 /**
  * Puts `[secret:NAME]` in the place of every secret, in every spelling that `spellings` knows, in time linear in the text.

@@ -1,4 +1,5 @@
 import { ConfigurationError } from './errors.ts'
+import { isPlainObject } from './json.ts'
 
 // Registered symbols, so that a Secret made by another copy of this package, or in another realm, is still one.
 // The value hangs on the prototype under a symbol: no walk over keys, spread, clone or serialiser finds it.
@@ -238,13 +239,6 @@ function entriesOf(container: object): Member[] {
     const name = typeof key === 'string' && isOfTag(container, 'Map') ? key : String(index)
     return [name, name, () => value]
   })
-}
-
-/** True for `{…}` and null-prototype objects of any realm; false for class instances. */
-export function isPlainObject(value: object): boolean {
-  const prototype: object | null = Object.getPrototypeOf(value)
-  if (prototype === null) return true
-  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf')
 }
 
 /** Gives an object a member of its own, also one of the name `__proto__`. */

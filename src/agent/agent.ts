@@ -16,6 +16,7 @@ import {
 import { checkOptions } from '../options.ts'
 import { createRuntime } from '../runtime.ts'
 import type { Scrubber } from '../scrubber.ts'
+import { KnownSecrets } from '../tools/known-secrets.ts'
 import { ToolRegistry } from '../tools/registry.ts'
 import { CompiledSchema } from '../tools/schema.ts'
 import type { Tool } from '../tools/tool.ts'
@@ -37,7 +38,7 @@ import { performRun } from './perform-run.ts'
 import { type OnLimit, unwrap } from './result.ts'
 import { type RunSnapshot, snapshots } from './run-snapshot.ts'
 import { RunStream } from './run-stream.ts'
-import { RunSecrets, ScrubberCache } from './secrets.ts'
+import { ScrubberCache } from './scrubber-cache.ts'
 import { type AgentParts, settingsOf } from './settings.ts'
 
 /**
@@ -116,7 +117,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     const settings = settingsOf(this.#parts, this.#options, options)
     return new RunStream<Answer>((queue, signal) => {
       const entries = this.#registry.secrets()
-      const secrets = new RunSecrets(this.#scrubbers.for(entries), entries)
+      const secrets = new KnownSecrets(entries, this.#scrubbers.for(entries))
       const run = performRun({
         runId: settings.runtime.id(),
         input: message,

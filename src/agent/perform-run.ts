@@ -3,6 +3,7 @@ import { AgentClosedError, LLMError, RunAbortedError, RunTimeoutError, type Terc
 import type { AgentEvent, RunResult } from '../events.ts'
 import type { JsonValue } from '../json.ts'
 import { noUsage, type UserMessage } from '../messages.ts'
+import type { KnownSecrets } from '../tools/known-secrets.ts'
 import type { Outcome } from '../transcript/next.ts'
 import type { ConversationState } from './conversation-state.ts'
 import type { EventQueue } from './event-queue.ts'
@@ -10,7 +11,6 @@ import { runLoop } from './loop.ts'
 import { prepare } from './prepare.ts'
 import { Run } from './run.ts'
 import { scrubbedError } from './scrubbed-error.ts'
-import type { RunSecrets } from './secrets.ts'
 import type { RunSettings } from './settings.ts'
 
 export interface RunOrder {
@@ -20,7 +20,7 @@ export interface RunOrder {
   readonly concurrency: 'queue' | 'reject'
   readonly settings: RunSettings
   readonly context: unknown
-  readonly secrets: RunSecrets
+  readonly secrets: KnownSecrets
   /** Each of them stops the run. */
   readonly signals: readonly (AbortSignal | undefined)[]
   readonly queue: EventQueue

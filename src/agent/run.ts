@@ -1,12 +1,12 @@
 import type { RunTimeoutError } from '../errors.ts'
 import type { AgentEvent, DiagnosticCode } from '../events.ts'
 import type { JsonValue } from '../json.ts'
+import type { KnownSecrets } from '../tools/known-secrets.ts'
 import type { Entry } from '../transcript/entry.ts'
 import type { Policy } from '../transcript/next.ts'
 import type { RunFold, Transcript } from '../transcript/transcript.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { applyHooks, type HookInfo, type Hooks } from './hooks.ts'
-import type { RunSecrets } from './secrets.ts'
 import type { RunSettings } from './settings.ts'
 
 export interface RunParts {
@@ -15,7 +15,7 @@ export interface RunParts {
   readonly settings: RunSettings
   readonly context: unknown
   readonly signal: AbortSignal
-  readonly secrets: RunSecrets
+  readonly secrets: KnownSecrets
   /** Takes every event; gives a promise when the reader has to be waited for. */
   readonly tell: (event: AgentEvent) => void
   readonly paced: () => Promise<void> | undefined
@@ -28,7 +28,7 @@ export class Run {
   readonly settings: RunSettings
   readonly context: unknown
   readonly signal: AbortSignal
-  readonly secrets: RunSecrets
+  readonly secrets: KnownSecrets
   /** Waits until the reader of the events wants more. */
   readonly paced: () => Promise<void> | undefined
   readonly startedAt: number

@@ -43,7 +43,7 @@ export function statusError({ status, headers, text }: HttpFailure, source: Erro
   const wire = readWireError(parseJson(text), text)
   const kind = kindOf(wire, status)
   const retryAfterMs = readRetryAfter(headers, source.now())
-  const requestId = requestIdOf(headers)
+  const requestId = requestIdOf(headers, source)
   const should = headers.get('x-should-retry')
   const asked = should === 'true' || should === 'false' ? should === 'true' : undefined
   const retryable = asked ?? (status >= 500 || kind !== 'overloaded' ? undefined : status === 409)
@@ -161,8 +161,10 @@ export function readRetryAfter(headers: Headers, now: number): number | undefine
   return /^[a-z]{3,9}, .*:/i.test(after) ? positive(Date.parse(after) - now) : undefined
 }
 
-export function requestIdOf(headers: Headers): string | undefined {
-  return headers.get('x-request-id') ?? headers.get('request-id') ?? undefined
+export function requestIdOf(headers: Headers, { scrubber }: ErrorSource): string | undefined {
+  const id = headers.get('x-request-id') ?? headers.get('request-id')
+  // A server can echo here, too.
+  return id === null ? undefined : scrubber.text(id)
 }
 
 function readWireError(body: unknown, text: string): WireError {

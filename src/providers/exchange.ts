@@ -148,7 +148,7 @@ export class Exchange {
       const body = wire.encode(request, mode, (message) => warn(options, message))
       watch.start()
       const response = await untilAborted(wire.send(body, headersOf(options), signal), signal)
-      requestId = requestIdOf(response.headers)
+      requestId = requestIdOf(response.headers, wire.source)
       reader = wire.reader(requestId)
       const parts = readBody(response.body, signal, () => watch.heard())
       for await (const part of parts) {

@@ -1,5 +1,4 @@
-import { isJsonObject, type JsonObject, type JsonSchema, type JsonValue } from '../json.ts'
-import { isPlainObject } from '../secret.ts'
+import { isJsonObject, isPlainObject, type JsonObject, type JsonSchema, type JsonValue } from '../json.ts'
 import { resolveRef } from './schema-pointer.ts'
 
 /** Never parameters: as keys of an ordinary object they reach its prototype. */

@@ -1,6 +1,5 @@
 import { Validator } from '@cfworker/json-schema'
-import { isJsonObject, type JsonObject, type JsonSchema, type JsonValue } from '../json.ts'
-import { isPlainObject } from '../secret.ts'
+import { isJsonObject, isPlainObject, type JsonObject, type JsonSchema, type JsonValue } from '../json.ts'
 import { hostileKeys, isTooDeep, knownKeys, listAt, resolved, type Validation } from './json-schema.ts'
 import { schemaIssues } from './schema-issues.ts'
 

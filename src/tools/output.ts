@@ -1,5 +1,5 @@
-import { isJsonObject, type JsonObject, type JsonValue, wellFormed } from '../json.ts'
-import { isOfTag, isPlainObject } from '../secret.ts'
+import { isJsonObject, isPlainObject, type JsonObject, type JsonValue, wellFormed } from '../json.ts'
+import { isOfTag } from '../secret.ts'
 
 /** What a model is shown when a tool gave nothing: providers refuse empty content. */
 export const noOutput = '(no output)'

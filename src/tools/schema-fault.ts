@@ -1,5 +1,4 @@
-import { isJsonObject, type JsonObject, type JsonSchema, type JsonValue } from '../json.ts'
-import { isPlainObject } from '../secret.ts'
+import { isJsonObject, isPlainObject, type JsonObject, type JsonSchema, type JsonValue } from '../json.ts'
 import { pathText } from './issue-text.ts'
 import { hostileKeys, knownKeys, listAt } from './json-schema.ts'
 import { resolveRef } from './schema-pointer.ts'

@@ -1,7 +1,6 @@
 import { ConfigurationError, MissingPackageError, messageOf } from '../errors.ts'
-import { isJsonObject, type JsonSchema } from '../json.ts'
+import { isJsonObject, isPlainObject, type JsonSchema } from '../json.ts'
 import { Scrubber } from '../scrubber.ts'
-import { isPlainObject } from '../secret.ts'
 import { limited, pathText } from './issue-text.ts'
 import { type KnownKeys, knownKeys, type Validation } from './json-schema.ts'
 import type { Schema, SchemaIssue, SchemaResult, StandardSchema } from './tool.ts'

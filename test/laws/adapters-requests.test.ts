@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { LLMRequest } from '../../src/client/client.ts'
+import type { LLMRequest, ModelParams } from '../../src/client/client.ts'
 import { isTercetError } from '../../src/errors.ts'
 import type { JsonObject } from '../../src/json.ts'
 import { assistant, system, toolMessage, user } from '../../src/messages.ts'
@@ -46,9 +46,21 @@ const recipients = (): readonly Recipient[] => [
   messages('a server like Anthropic', '2023-06-01', { quirks: unknownServer, structuredOutput: false }),
 ]
 
+/** What every provider has a setting for, or leaves out. */
+const params: fc.Arbitrary<ModelParams> = fc.record(
+  {
+    reasoningEffort: fc.constantFrom('low', 'medium', 'high'),
+    parallelToolCalls: fc.boolean(),
+    maxOutputTokens: fc.constantFrom(1, 1_500, 20_000),
+    stop: fc.constantFrom([], ['END'], ['END', '##']),
+    seed: fc.nat(),
+  },
+  { requiredKeys: [] },
+)
+
 it('law 1: each request of each run is one that every provider takes', { timeout: 60_000 }, async () => {
   await fc.assert(
-    fc.asyncProperty(scenario, fc.boolean(), async (planned, stream) => {
+    fc.asyncProperty(scenario, params, fc.boolean(), async (planned, asked, stream) => {
       const { requests } = await play(planned)
       const everyone = recipients()
       uphold(

@@ -44,7 +44,10 @@ describe.each(adapters)('$name', (adapter) => {
       // Its whole replies have no room for parameters that are no object.
       if (adapter.wire === 'messages' && !streams) continue
       const toolCalls = noObjects.map((parameters) => ({ toolName: 'look', parameters }))
-      const { results, ...told } = await play(adapter, { streams, script: [{ toolCalls }, { text: 'Sorry.' }] })
+      const { results, ...told } = await play(adapter, {
+        streams,
+        script: [{ toolCalls }, { text: 'Sorry.' }],
+      })
       expect(told, how).toEqual({ status: 'done', answer: 'Sorry.', ran: [], requests: 2, faults: [] })
       expect(results, how).toHaveLength(noObjects.length)
       for (const result of results) {

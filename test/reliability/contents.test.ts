@@ -30,12 +30,7 @@ const more = (index: unknown, text: string) => piece(index, { function: { argume
 /** Streams of Chat Completions whose calls are numbered as some servers number them. */
 const numbered: Readonly<Record<string, readonly object[]>> = {
   'begin at one': [begin(1, 'a', '{"where":'), more(1, '"box"}'), begin(2, 'b', '{"where":"hat"}')],
-  'alternate': [
-    begin(0, 'a', '{"where":'),
-    begin(1, 'b', '{"whe'),
-    more(0, '"box"}'),
-    more(1, 're":"hat"}'),
-  ],
+  alternate: [begin(0, 'a', '{"where":'), begin(1, 'b', '{"whe'), more(0, '"box"}'), more(1, 're":"hat"}')],
   'are missing': [begin(undefined, 'a', '{"where":"box"}'), begin(undefined, 'b', '{"where":"hat"}')],
   'leave gaps': [begin(0, 'a', '{"where":"box"}'), begin(1_000_000_000, 'b', '{"where":"hat"}')],
 }
@@ -71,20 +66,26 @@ const message = (...blocks: readonly object[]) =>
 
 /** The same of Messages. */
 const blocks: Readonly<Record<string, readonly object[]>> = {
-  'begin at one': [start(1, 'a'), input(1, '{"where":"box"}'), stop(1), start(2, 'b')].concat(
-    input(2, '{"where":"hat"}'),
-    stop(2),
-  ),
-  'alternate': [start(0, 'a'), start(1, 'b'), input(0, '{"where":'), input(1, '{"whe')].concat(
-    input(0, '"box"}'),
-    input(1, 're":"hat"}'),
-    stop(1),
-    stop(0),
-  ),
+  'begin at one': [
+    ...[start(1, 'a'), input(1, '{"where":"box"}'), stop(1)],
+    ...[start(2, 'b'), input(2, '{"where":"hat"}'), stop(2)],
+  ],
+  alternate: [
+    ...[start(0, 'a'), start(1, 'b'), input(0, '{"where":'), input(1, '{"whe')],
+    ...[input(0, '"box"}'), input(1, 're":"hat"}'), stop(1), stop(0)],
+  ],
 }
 
 /** Ids as other providers make them, which not every provider takes. */
-const foreign = ['call_abc|fc_def', 'x'.repeat(60), 'functions.look:0', 'chatcmpl-tool-1', 'ünï', '1', '__proto__']
+const foreign = [
+  'call_abc|fc_def',
+  'x'.repeat(60),
+  'functions.look:0',
+  'chatcmpl-tool-1',
+  'ünï',
+  '1',
+  '__proto__',
+]
 
 describe.each(adapters)('$name', (adapter) => {
   test('B12 ids that are missing, twice there or of another provider answer each call once', async () => {
@@ -95,7 +96,9 @@ describe.each(adapters)('$name', (adapter) => {
         content: '',
         toolCalls: foreign.map((id) => ({ id, toolName: 'look', parameters: { where: id } })),
       },
-      ...foreign.map((callId): Message => ({ role: 'tool', callId, toolName: 'look', content: 'A.', ok: true })),
+      ...foreign.map(
+        (callId): Message => ({ role: 'tool', callId, toolName: 'look', content: 'A.', ok: true }),
+      ),
     ]
     const ids = ['', '', 'same', 'same', ...foreign]
     for (const { streams } of deliveries) {
@@ -202,10 +205,12 @@ describe.each(adapters)('$name', (adapter) => {
         return text
       },
     })
-    const history = Array.from({ length: 400 }, (_, index): Message =>
-      index % 2 === 0
-        ? { role: 'user', content: `Question ${index}: ${'why '.repeat(1_000)}` }
-        : { role: 'assistant', content: `Answer ${index}: ${'so '.repeat(1_000)}` },
+    const history = Array.from(
+      { length: 400 },
+      (_, index): Message =>
+        index % 2 === 0
+          ? { role: 'user', content: `Question ${index}: ${'why '.repeat(1_000)}` }
+          : { role: 'assistant', content: `Answer ${index}: ${'so '.repeat(1_000)}` },
     )
     const dumps = { toolCalls: [1, 2].map(() => ({ toolName: 'dump', parameters: {} })) }
     const { results, ...told } = await play(adapter, {
@@ -217,6 +222,22 @@ describe.each(adapters)('$name', (adapter) => {
     expect(told).toEqual({ ...done, ran: [], requests: 3 })
     expect(size).toBeGreaterThan(40_000_000)
     expect(results.map((result) => result.length < 60_000)).toEqual([true, true, true, true])
+  })
+
+  test('B14 an input that alone is over the window is cut to it, and the conversation goes on', async () => {
+    const told = await play(adapter, {
+      script: [here],
+      provider: { contextWindow: 4_000 },
+      agent: { contextWindow: 4_000, maxOutputTokens: 400 },
+      act: ({ agent }) => agent.runStream('why '.repeat(20_000)).result,
+    })
+    expect(told).toEqual({ ...done, results: [], ran: [], requests: 1 })
+  })
+
+  test('B14 a provider that finds a request too long is not asked the same again', async () => {
+    const told = await play(adapter, { script: [{ fault: 'context_length' }, here] })
+    const failed = { status: 'failed', error: 'llm context_length' }
+    expect(told).toEqual({ ...failed, results: [], ran: [], requests: 1, faults: [] })
   })
 
   const keys = ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty', 'then']

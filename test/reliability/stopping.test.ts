@@ -99,9 +99,10 @@ describe.each(adapters)('$name', (adapter) => {
     const told = await play(adapter, {
       script: [{ fault: 'rate_limit', headers: { 'retry-after': '20' } }],
       clock,
+      agent: { retry: { jitter: 'none' } },
       act: ({ read }) =>
         read({ signal: controller.signal }, (event) => {
-          if (isEvent(event, 'retry')) controller.abort('enough')
+          if (isEvent(event, 'retry')) abortSoon(controller)
         }),
     })
     expect(told).toEqual({ ...aborted, results: [], ran: [], requests: 1 })
@@ -130,7 +131,7 @@ describe.each(adapters)('$name', (adapter) => {
       agent: { tools: [wait], toolConcurrency: 2 },
       act: ({ read }) =>
         read({ signal: controller.signal }, (event) => {
-          if (begins(event) && ++begun === 2) controller.abort('enough')
+          if (begins(event) && ++begun === 2) abortSoon(controller)
         }),
     })
     const { results, ...rest } = told
@@ -199,9 +200,9 @@ describe.each(adapters)('$name', (adapter) => {
       status: 'done',
       answer: 'Too slow.',
       results: [
-        'Error: The tool "never" took longer than 1000 ms. It did not stop and was left behind. ' +
+        'Error: The tool "never" did not finish within 1000 ms (timeoutMs). It did not stop and was left behind. ' +
           'Its outcome is unknown: check before you call it again.',
-        'Error: The tool "obeys" took longer than 1000 ms. It may be called again.',
+        'Error: The tool "obeys" did not finish within 1000 ms (timeoutMs). It may be called again.',
       ],
       ran: [],
       requests: 2,
@@ -210,6 +211,11 @@ describe.each(adapters)('$name', (adapter) => {
     expect(ran.sort()).toEqual(['never', 'obeys'])
   })
 })
+
+/** What is told now has begun by then. */
+function abortSoon(controller: AbortController): void {
+  void setImmediate().then(() => controller.abort('enough'))
+}
 
 function reasonOf({ error }: RunResult<unknown>): unknown {
   return error && 'reason' in error ? error.reason : undefined

@@ -116,7 +116,8 @@ export class CompletionReader implements AnswerReader {
   #read(chunk: JsonObject): readonly LLMChunk[] {
     const { choices } = chunk
     const groq = isJsonObject(chunk['x_groq']) ? chunk['x_groq'] : {}
-    if (typeof groq['id'] === 'string' && groq['id'] !== '') this.#requestId ??= groq['id']
+    const { scrubber } = this.#source
+    if (typeof groq['id'] === 'string' && groq['id'] !== '') this.#requestId ??= scrubber.text(groq['id'])
     if (isGiven(groq['error'])) throw this.#errorOf({ error: groq['error'] })
     this.#readUsage(chunk['usage'] ?? groq['usage'])
     for (const choice of Array.isArray(choices) ? choices : []) {
