@@ -27,6 +27,8 @@ import { errorSourceOf } from './errors.ts'
 import { Exchange, type ExchangeOptions, exchangeChecks, exchangeSettings } from './exchange.ts'
 
 export type { MessagesQuirks } from './anthropic-messages/models.ts'
+export type { ConnectionOptions } from './connection.ts'
+export type { ExchangeOptions } from './exchange.ts'
 
 export interface AnthropicClientOptions extends AnthropicConnectionOptions, ExchangeOptions {
   /** Such as `'claude-sonnet-5-5'`. */

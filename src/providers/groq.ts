@@ -23,6 +23,9 @@ import { errorSourceOf } from './errors.ts'
 import { Exchange, type ExchangeOptions, exchangeChecks, exchangeSettings, type Wire } from './exchange.ts'
 import { openAIQuirks, type Quirks, quirksCheck } from './quirks.ts'
 
+export type { ConnectionOptions } from './connection.ts'
+export type { ExchangeOptions } from './exchange.ts'
+
 export interface GroqClientOptions extends ConnectionOptions, ExchangeOptions {
   /** Default: the environment's `GROQ_API_KEY`. */
   readonly apiKey?: string

@@ -21,6 +21,8 @@ import {
 import { type Preset, presets } from './presets.ts'
 import { compatibleQuirks, openAIQuirks, type Quirks, quirksCheck } from './quirks.ts'
 
+export type { ConnectionOptions } from './connection.ts'
+export type { ExchangeOptions } from './exchange.ts'
 export { type Preset, type PresetName, presets } from './presets.ts'
 export type { Quirks } from './quirks.ts'
 

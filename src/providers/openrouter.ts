@@ -16,6 +16,9 @@ import { Exchange, type ExchangeOptions, exchangeChecks, exchangeSettings } from
 import { type OpenAIConnection, openAISender } from './openai-connection.ts'
 import { compatibleQuirks, type Quirks, quirksCheck } from './quirks.ts'
 
+export type { ConnectionOptions } from './connection.ts'
+export type { ExchangeOptions } from './exchange.ts'
+
 export interface OpenRouterClientOptions extends ConnectionOptions, ExchangeOptions {
   /** Default: the environment's `OPENROUTER_API_KEY`. */
   readonly apiKey?: string

@@ -6,7 +6,15 @@ import { type Message, toolMessage, user } from '../../src/messages.ts'
 import type { Dialect, Pieces, Refusal, StrictReply } from '../../src/testing/strict-contract.ts'
 import { adapters, connected } from './support/adapters.ts'
 import { trials } from './support/law.ts'
-import { type Journey, journey, pieces, straight, wireReply, wireResponse } from './support/wire-replies.ts'
+import {
+  brokenParameters,
+  type Journey,
+  journey,
+  pieces,
+  straight,
+  wireReply,
+  wireResponse,
+} from './support/wire-replies.ts'
 
 const dialogues = fc.array(wireReply, { minLength: 1, maxLength: 3 })
 
@@ -29,6 +37,34 @@ describe.each(adapters)('$name', (adapter) => {
         }
       }),
       trials(300),
+    )
+  })
+})
+
+// A whole Anthropic answer has room for objects only.
+const anyText = adapters.filter(({ name }) => name !== 'Anthropic')
+
+describe.each(anyText)('$name, from a model that cannot write JSON', (adapter) => {
+  const connection = connected(adapter)
+
+  it('laws 1, 8 and 10: its calls are the same broken ones, streamed or not', {
+    timeout: 60_000,
+  }, async () => {
+    const calls = fc.array(
+      fc.record({ id: fc.uuid(), toolName: fc.constant('add'), parameters: brokenParameters }),
+      { minLength: 1, maxLength: 3 },
+    )
+    await fc.assert(
+      fc.asyncProperty(calls, pieces, journey, async (toolCalls, parted, travelled) => {
+        const hear = (mode: Delivery['mode'], way: Journey) =>
+          hold(adapter.dialect, connection, [{ toolCalls }, {}], { mode, parted, journey: way })
+        const called = await hear('call', straight)
+        const streamed = await hear('stream', travelled)
+        expect(called.replies[0]?.response.toolCalls.length).toBe(toolCalls.length)
+        expect(streamed.replies).toEqual(called.replies)
+        expect(streamed.bodies.map(lasting)).toEqual(called.bodies.map(lasting))
+      }),
+      trials(100),
     )
   })
 })

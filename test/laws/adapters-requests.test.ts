@@ -64,9 +64,10 @@ it('law 1: each request of each run is one that every provider takes', { timeout
       const { requests } = await play(planned)
       const everyone = recipients()
       uphold(
-        ...requests.flatMap(({ request }) =>
-          everyone.map((recipient) => faultOf(recipient, request, stream)),
-        ),
+        ...requests.flatMap(({ request }) => {
+          const whole = { ...request, params: { ...request.params, ...asked } }
+          return everyone.map((recipient) => faultOf(recipient, whole, stream))
+        }),
       )
     }),
     trials(),

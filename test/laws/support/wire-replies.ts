@@ -38,7 +38,19 @@ const usage: fc.Arbitrary<StrictUsage | 'absent' | undefined> = fc.oneof(
   }),
 )
 
-/** What a model says, and how its words are parted into events. */
+/** What some models write where their wire gives them room for any text. */
+export const brokenParameters: fc.Arbitrary<string> = fc.constantFrom(
+  '{"n":1,"text":"cut in the mid',
+  'n is 1',
+  '[1]',
+  '"n"',
+  '',
+  ' {"n":1} ',
+  '{"n":1}{"n":2}',
+  '{"half":"\\ud83d"}',
+)
+
+/** What a model says. */
 export const wireReply: fc.Arbitrary<StrictReply> = fc
   .record({
     text: fc.option(anyText, { nil: undefined, freq: 5 }),
@@ -56,6 +68,7 @@ export const wireReply: fc.Arbitrary<StrictReply> = fc
     ...(reported !== undefined && { usage: reported }),
   }))
 
+/** How its words are parted into events. */
 export const pieces: fc.Arbitrary<Pieces> = fc.constantFrom<Pieces>('word', 'codepoint', 5)
 
 /** Where the bytes of an answer are parted on their way. */
