@@ -2,7 +2,10 @@ import { describe, expect, test } from 'vitest'
 import { Agent, ConfigurationError, retry, ToolSet, textClient, tool } from '../src/index.ts'
 import { SimpleAgentMemory } from '../src/memory/simple.ts'
 import { TurnPruningMemory } from '../src/memory/turns.ts'
+import { AnthropicClient } from '../src/providers/anthropic.ts'
+import { GroqClient } from '../src/providers/groq.ts'
 import { OpenAIClient } from '../src/providers/openai.ts'
+import { OpenRouterClient } from '../src/providers/openrouter.ts'
 import { ScriptedClient } from '../src/testing/index.ts'
 
 /** One value of each kind of wrong type, to be handed to options that want something else. */
@@ -34,6 +37,11 @@ const makers: Record<string, (options: object) => unknown> = {
   'tool()': (options) => tool({ ...echo, ...options } as never),
   ToolSet: (options) => new ToolSet({ name: 'set', description: 'A set', tools: [tool(echo)], ...options }),
   OpenAIClient: (options) => new OpenAIClient({ model: 'gpt-5', apiKey: 'test-key', ...options }),
+  AnthropicClient: (options) =>
+    new AnthropicClient({ model: 'claude-sonnet-5-5', apiKey: 'test-key', ...options }),
+  GroqClient: (options) => new GroqClient({ model: 'llama-3.3-70b', apiKey: 'test-key', ...options }),
+  OpenRouterClient: (options) =>
+    new OpenRouterClient({ model: 'openrouter/auto', apiKey: 'test-key', ...options }),
   textClient: (options) => textClient(async () => 'ok', options),
   retry: (options) => retry(options),
   SimpleAgentMemory: (options) => new SimpleAgentMemory(options),
@@ -120,6 +128,47 @@ const accepted: Record<string, Record<string, readonly Kind[]>> = {
     fetch: ['function'],
     capabilities: [],
     quirks: [],
+  },
+  AnthropicClient: {
+    model: ['text'],
+    apiKey: ['text'],
+    baseURL: [],
+    defaultHeaders: [],
+    fetch: ['function'],
+    capabilities: [],
+    quirks: [],
+    firstContentMs: ['number', 'fraction'],
+    idleMs: ['number', 'fraction'],
+    runtime: [],
+    apiVersion: [],
+    keyHeader: [],
+    cache: ['true'],
+  },
+  GroqClient: {
+    model: ['text'],
+    apiKey: ['text'],
+    baseURL: [],
+    defaultHeaders: [],
+    fetch: ['function'],
+    capabilities: [],
+    quirks: [],
+    firstContentMs: ['number', 'fraction'],
+    idleMs: ['number', 'fraction'],
+    runtime: [],
+  },
+  OpenRouterClient: {
+    model: ['text'],
+    apiKey: ['text'],
+    baseURL: [],
+    defaultHeaders: [],
+    fetch: ['function'],
+    capabilities: [],
+    quirks: [],
+    firstContentMs: ['number', 'fraction'],
+    idleMs: ['number', 'fraction'],
+    runtime: [],
+    siteUrl: ['text'],
+    appName: ['text'],
   },
   textClient: { provider: ['text'], model: ['text'], capabilities: [] },
   retry: {

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { Agent, isEvent, LLMError, type RunResult, tool, user } from '../../src/index.ts'
 import { type StrictTurn, strictProvider, virtualClock } from '../../src/testing/index.ts'
 import { watchRejections } from '../agent/aftermath.ts'
-import { adapters, begins, isQuiet, looks, passTime, play } from './support.ts'
+import { adapters, begins, deliveries, isQuiet, looks, passTime, play } from './support.ts'
 
 watchRejections()
 
@@ -66,31 +66,31 @@ describe.each(adapters)('$name', (adapter) => {
     ['in a call', [{ fault: 'hang', reply: looks('box'), after: 'content' }]],
     ['after a step', [looks('box'), { fault: 'hang' }]],
   ])('B10 an abort %s ends the request, and its reason is kept', async (_, script) => {
-    const controller = new AbortController()
-    const reason = new Error('enough')
-    const told = await play(adapter, {
-      script,
-      act: async ({ read, provider }) => {
-        const running = read({ signal: controller.signal })
-        while (provider.requests.length < script.length) await setImmediate()
-        // What is on its way arrives.
-        for (let turn = 0; turn < 20; turn++) await setImmediate()
-        controller.abort(reason)
-        const result = await running
-        expect(reasonOf(result)).toBe(reason)
-        expect(await isQuiet(provider)).toBe(true)
-        expect(provider.requests.at(-1)?.clientAborted).toBe(true)
-        return result
-      },
-    })
-    const ran = script.length > 1 ? ['box'] : []
-    expect({ ...told, partial: undefined }).toEqual({
-      ...aborted,
-      ran,
-      results: ran.map((place) => `A ${place}.`),
-      requests: script.length,
-    })
-    expect(getEventListeners(controller.signal, 'abort')).toEqual([])
+    for (const { streams } of deliveries) {
+      const controller = new AbortController()
+      const reason = new Error('enough')
+      const { partial = '', ...told } = await play(adapter, {
+        script,
+        streams,
+        act: async ({ read, provider }) => {
+          const running = read({ signal: controller.signal })
+          while (provider.requests.length < script.length) await setImmediate()
+          // What is on its way arrives.
+          for (let turn = 0; turn < 20; turn++) await setImmediate()
+          controller.abort(reason)
+          const result = await running
+          expect(reasonOf(result)).toBe(reason)
+          expect(await isQuiet(provider)).toBe(true)
+          expect(provider.requests.at(-1)?.clientAborted).toBe(true)
+          return result
+        },
+      })
+      const ran = script.length > 1 ? ['box'] : []
+      const results = ran.map((place) => `A ${place}.`)
+      expect(told).toEqual({ ...aborted, ran, results, requests: script.length })
+      expect('One two'.startsWith(partial)).toBe(true)
+      expect(getEventListeners(controller.signal, 'abort')).toEqual([])
+    }
   })
 
   test('B10 an abort while a retry is waited for wakes it, and asks no more', async () => {
