@@ -220,6 +220,6 @@ export async function isQuiet(provider: StrictProvider): Promise<boolean> {
   return provider.liveRequests === 0
 }
 
-/** `event`, when a call of the tool begins. */
+/** Whether it tells that a call of a tool begins. */
 export const begins = (event: AgentEvent): boolean =>
   isEvent(event, 'tool_execution') && event.status === 'started'

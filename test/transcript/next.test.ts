@@ -168,6 +168,12 @@ describe('a model that repeats itself', () => {
     expect(verdicts(sequence)).toBe(expected)
   })
 
+  test('is counted once for a reply that says the same five times', () => {
+    const same = ['a', 'b', 'c', 'd', 'e'].map(weather)
+    const entries = [input(), step(...same), ...same.map((made) => finished(made, 'sun'))]
+    expect(inWords(decide(entries))).toBe('call')
+  })
+
   test('is left alone with tools that are meant to be polled', () => {
     expect(verdicts('a1 a1 a1 a1 a1 a1', { repeatable: () => true })).toBe('run run run run run run → call')
   })
