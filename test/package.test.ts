@@ -98,7 +98,9 @@ describe('the packed package, installed in an empty project', { timeout: 60_000 
   test('an agent with tools and secrets loads at most 40 kB gzipped', async () => {
     const core = `export { Agent, secret, tool, ToolSet } from 'tercet'`
     const { outputFiles, metafile } = await bundle(core, consumer.folder)
-    const [entry = ''] = Object.keys(metafile.outputs).filter((path) => metafile.outputs[path]?.entryPoint === '<stdin>')
+    const [entry = ''] = Object.keys(metafile.outputs).filter(
+      (path) => metafile.outputs[path]?.entryPoint === '<stdin>',
+    )
     const size = (path: string): number =>
       outputFiles
         .filter((file) => file.path.endsWith(basename(path)))

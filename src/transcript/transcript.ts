@@ -269,7 +269,8 @@ function countExchange(run: RunFold, { calls, results }: Exchange): void {
   if (news) run.repeats.clear()
   for (const { result, key } of made) run.learned.add(`${key} ${result.output}`)
   // Once per reply, however often it stands there: between two of them the model was told nothing.
-  for (const key of new Set(made.map((each) => each.key))) run.repeats.set(key, (run.repeats.get(key) ?? 0) + 1)
+  for (const key of new Set(made.map((each) => each.key)))
+    run.repeats.set(key, (run.repeats.get(key) ?? 0) + 1)
 }
 
 function failuresAfter(before: RunFold['failures'], results: readonly ToolResult[]): RunFold['failures'] {

@@ -102,7 +102,9 @@ describe('the history', () => {
         for (const next of entries) {
           transcript.append(next)
           // One id is made again and again here, which the loop never does.
-          const issues = validateHistory(transcript.history()).filter(({ kind }) => !kind.startsWith('duplicate'))
+          const issues = validateHistory(transcript.history()).filter(
+            ({ kind }) => !kind.startsWith('duplicate'),
+          )
           expect(issues).toEqual([])
           expect(new Transcript(transcript.entries).history()).toEqual(transcript.history())
         }
