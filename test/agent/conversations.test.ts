@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { Agent, type Entry, MemoryStore, secret, ToolSet, tool } from '../../src/index.ts'
 import { hangs, ScriptedClient } from '../../src/testing/index.ts'
+import { until } from '../support/outcome.ts'
 import { watchRejections } from './aftermath.ts'
 
 watchRejections()
@@ -39,10 +40,11 @@ it('a conversation that is asked for twice at once is read once', async () => {
 
 it('asking for the entries does not let a run go on over what another process wrote', async () => {
   const store = new MemoryStore()
-  const a = new Agent({ client: new ScriptedClient([hangs()]), store })
+  const client = new ScriptedClient([hangs()])
+  const a = new Agent({ client, store })
   const s = a.runStream('mine', { conversation: 'c' })
   void s.result
-  await sleep(5)
+  await until(() => client.calls === 1)
   await new Agent({ client: new ScriptedClient(['Hi.']), store }).run('other', { conversation: 'c' })
   await a.conversation('c').entries()
   s.abort()

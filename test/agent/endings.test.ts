@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { Agent, type LLMClient, RunTimeoutError, resultOf, secret, ToolSet, tool } from '../../src/index.ts'
 import { calls, checkEvents, hangs, ScriptedClient, says } from '../../src/testing/index.ts'
 import { eventsOf } from '../seeds/events-of.ts'
+import { until } from '../support/outcome.ts'
 import { watchRejections } from './aftermath.ts'
 
 watchRejections()
@@ -16,7 +17,7 @@ it('closing twice is waiting for the same end', async () => {
   let closed = false
   const client: LLMClient = Object.assign(new ScriptedClient(['Hi.']), {
     close: async () => {
-      await sleep(5)
+      await setImmediate()
       closed = true
     },
   })
@@ -27,10 +28,11 @@ it('closing twice is waiting for the same end', async () => {
 })
 
 it('closing leads each run to its own result', async () => {
-  const agent = new Agent({ client: new ScriptedClient([hangs(), hangs()]) })
+  const client = new ScriptedClient([hangs(), hangs()])
+  const agent = new Agent({ client })
   const a = agent.run('x', { conversation: 'a' }).catch((e) => e)
   const b = agent.run('x', { conversation: 'b' }).catch((e) => e)
-  await sleep(5)
+  await until(() => client.calls === 2)
   await agent.close()
   expect([resultOf(await a)?.conversationId, resultOf(await b)?.conversationId]).toEqual(['a', 'b'])
 })

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import { Agent, type Entry, isEvent, MemoryStore, tool } from '../../src/index.ts'
 import { calls, fails, ScriptedClient } from '../../src/testing/index.ts'
 import { eventsOf } from '../seeds/events-of.ts'
+import { until } from '../support/outcome.ts'
 import { watchRejections } from './aftermath.ts'
 
 watchRejections()
@@ -42,14 +43,16 @@ it('the usage that was told is the usage of the result, also when the reply coul
 })
 
 it('a store that hangs does not hold a run that was stopped', async () => {
+  let asked = false
   class Hung extends MemoryStore {
     override append() {
+      asked = true
       return new Promise<number>(() => {})
     }
   }
   const s = new Agent({ client: new ScriptedClient(['A.']), store: new Hung() }).runStream('x')
   const r = s.result
-  await sleep(5)
+  await until(() => asked)
   s.abort()
   expect(await Promise.race([r, sleep(300, 'hang')])).toMatchObject({ status: 'aborted' })
 })

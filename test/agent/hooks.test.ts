@@ -1,8 +1,9 @@
-import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { Agent, secret, ToolSet, tool } from '../../src/index.ts'
 import { calls, checkEvents, ScriptedClient } from '../../src/testing/index.ts'
 import { eventsOf } from '../seeds/events-of.ts'
+import { until } from '../support/outcome.ts'
 import { watchRejections } from './aftermath.ts'
 
 watchRejections()
@@ -26,6 +27,7 @@ it('an answer that was told stands, also when the run is stopped while a hook he
 
 it('hooks of a stopped run are not gone on with, and what they throw is not told', async () => {
   let go = (_: unknown) => {}
+  let asked = false
   let second = 0
   const agent = new Agent({
     client: new ScriptedClient(['Hi.']),
@@ -34,6 +36,7 @@ it('hooks of a stopped run are not gone on with, and what they throw is not told
         beforeModel: () =>
           new Promise((_, reject) => {
             go = reject
+            asked = true
           }),
       },
       {
@@ -47,7 +50,7 @@ it('hooks of a stopped run are not gone on with, and what they throw is not told
   for (const t of ['diagnostic', 'run_end'] as const) agent.on(t, (e) => heard.push(e.type))
   const s = agent.runStream('x')
   void s.result
-  await sleep(5)
+  await until(() => asked)
   s.abort()
   await s.result
   go(new Error('late'))
@@ -106,14 +109,24 @@ it('a hook cannot spoil a request', async () => {
 
 it('a step is kept whole when the run is stopped before one of its calls began', async () => {
   const client = new ScriptedClient([calls(['one', { n: 1 }, 'a'], ['one', { n: 2 }, 'b'])])
+  const reached = new Set<string>()
   const agent = new Agent({
     client,
     tools: [one],
-    hooks: { beforeTool: ({ id }) => (id === 'b' ? new Promise(() => {}) : undefined) },
+    hooks: {
+      beforeTool: ({ id }) => {
+        if (id !== 'b') return undefined
+        reached.add(id)
+        return new Promise(() => {})
+      },
+    },
+  })
+  agent.on('tool_execution', ({ callId, status }) => {
+    if (status === 'completed') reached.add(callId)
   })
   const s = agent.runStream('x')
   void s.result
-  await sleep(5)
+  await until(() => reached.size === 2)
   s.abort()
   expect((await s.result).steps.map((x) => x.results.map((r) => r.ok))).toEqual([[true, false]])
 })

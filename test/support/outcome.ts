@@ -11,6 +11,11 @@ export async function thrownBy(promise: Promise<unknown>): Promise<unknown> {
 /** Lets everything happen that needs no more than one turn of the event loop. */
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
+/** Lets the event loop turn until it is so; the test's own time limit is the only one. */
+export async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await turn()
+}
+
 /** Counts the listeners that are on `signal` now. */
 export function countListeners(signal: AbortSignal): { readonly now: number } {
   let now = 0
