@@ -4,9 +4,11 @@ import type { JsonObject } from './json.ts'
 export const errorCodes = [
   'aborted',
   'agent_closed',
+  'approval',
   'concurrent_run',
   'configuration',
   'conflict',
+  'corrupt_entry',
   'duplicate_tool',
   'fatal_tool',
   'invalid_tool_schema',
@@ -16,6 +18,7 @@ export const errorCodes = [
   'missing_credential',
   'missing_package',
   'no_progress',
+  'nothing_to_resume',
   'output_validation',
   'provider_not_found',
   'refused',
@@ -23,6 +26,7 @@ export const errorCodes = [
   'run_timeout',
   'script_exhausted',
   'store',
+  'suspended',
   'tool_execution',
   'tool_input',
   'tool_not_found',
@@ -288,6 +292,49 @@ export class RunAbortedError extends TercetError {
   }
 }
 
+/** A run waits for somebody's decision about calls. What it did is kept; `resume` with decisions goes on with it. */
+export class RunSuspendedError extends TercetError {
+  readonly code = 'suspended'
+  readonly conversationId: string
+  /** The ids of the calls that wait; what they want to do is in the result's `pending`. */
+  readonly callIds: readonly string[]
+
+  constructor(conversationId: string, callIds: readonly string[]) {
+    super(
+      `The run waits for approval of ${callIds.length === 1 ? 'the call' : 'the calls'} ${callIds.join(', ')}. Decide, and ` +
+        `go on with agent.resume(${JSON.stringify(conversationId)}, { decisions }).`,
+    )
+    this.conversationId = conversationId
+    this.callIds = callIds
+  }
+}
+
+/** A decision about a call cannot be taken: it is for another call, too late, or not the first. Nothing was changed. */
+export class ApprovalError extends TercetError {
+  readonly code = 'approval'
+  readonly callId: string
+  readonly reason: 'not_pending' | 'mismatched' | 'expired'
+
+  constructor(callId: string, reason: ApprovalError['reason'], message: string) {
+    super(message)
+    this.callId = callId
+    this.reason = reason
+  }
+}
+
+/** A conversation was to be resumed in which no run has begun. */
+export class NothingToResumeError extends TercetError {
+  readonly code = 'nothing_to_resume'
+  readonly conversationId: string
+
+  constructor(conversationId: string) {
+    super(
+      `In the conversation "${conversationId}" no run has begun. Begin one with run(input, { conversation }).`,
+    )
+    this.conversationId = conversationId
+  }
+}
+
 /** A run was started on a conversation that is running, with `concurrency: 'reject'`. */
 export class ConcurrentRunError extends TercetError {
   readonly code = 'concurrent_run'
@@ -327,9 +374,34 @@ export class ConflictError extends TercetError {
   }
 }
 
-/** A conversation store failed, or holds something that cannot be read. */
+/** A conversation store failed: it cannot be reached, is not made ready, or does not take what it is given. */
 export class StoreError extends TercetError {
   readonly code = 'store'
+}
+
+/**
+ * A stored entry cannot be read. Nothing else is lost: the entries before and after it can be read by their positions,
+ * and `fork(position)` goes on from before it.
+ */
+export class CorruptEntryError extends TercetError {
+  readonly code = 'corrupt_entry'
+  readonly conversationId: string
+  /** Which entry it is; the first is 0. */
+  readonly position: number
+
+  constructor(
+    { conversationId, position }: { readonly conversationId: string; readonly position: number },
+    problem: string,
+    options?: ErrorOptions,
+  ) {
+    super(
+      `Entry ${position} of the conversation "${conversationId}" cannot be read: ${problem}. ` +
+        `Restore it, or go on from before it with fork(${position}).`,
+      options,
+    )
+    this.conversationId = conversationId
+    this.position = position
+  }
 }
 
 /** A tool of that name is registered already. */

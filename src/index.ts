@@ -47,9 +47,11 @@ export { type ClientFactory, ProviderRegistry } from './client/provider-registry
 export { type TextClientOptions, textClient } from './client/text-client.ts'
 export {
   AgentClosedError,
+  ApprovalError,
   ConcurrentRunError,
   ConfigurationError,
   ConflictError,
+  CorruptEntryError,
   DuplicateToolError,
   type ErrorCode,
   type ErrorInfo,
@@ -65,11 +67,13 @@ export {
   MissingCredentialError,
   MissingPackageError,
   NoProgressError,
+  NothingToResumeError,
   OutputValidationError,
   ProviderNotFoundError,
   RefusedError,
   ResponseParseError,
   RunAbortedError,
+  RunSuspendedError,
   RunTimeoutError,
   type SerializedError,
   StoreError,
@@ -155,18 +159,30 @@ export {
 } from './tools/tool.ts'
 export { ToolSet, type ToolSetOptions } from './tools/toolset.ts'
 export type {
+  ApprovalDecidedEntry,
+  ApprovalRequestedEntry,
+  BlockChange,
+  BlockEntry,
+  BlockPermission,
+  BlockTier,
+  Decision,
   Entry,
   InputEntry,
   MessageEntry,
   ReplyEntry,
   ReplyKind,
   RunEndedEntry,
+  RunResumedEntry,
+  RunSuspendedEntry,
   ToolFinishedEntry,
   ToolStartedEntry,
 } from './transcript/entry.ts'
 export {
   type ConversationInfo,
   type ConversationQuery,
+  type ConversationRunState,
   type ConversationStore,
   MemoryStore,
+  runStateAfter,
 } from './transcript/store.ts'
+export { decodeEntry, type EntryPlace, encodeEntry } from './transcript/stored-entry.ts'

@@ -1,6 +1,7 @@
 import type { StopReason } from '../client/client.ts'
 import type { ErrorInfo } from '../errors.ts'
 import type { RunLimit, RunStatus } from '../events.ts'
+import type { JsonObject } from '../json.ts'
 import type { Message, Reasoning, ToolCall, ToolResult, Usage, UserMessage } from '../messages.ts'
 
 /**
@@ -13,7 +14,12 @@ export type Entry =
   | ReplyEntry
   | ToolStartedEntry
   | ToolFinishedEntry
+  | ApprovalRequestedEntry
+  | ApprovalDecidedEntry
+  | RunSuspendedEntry
+  | RunResumedEntry
   | RunEndedEntry
+  | BlockEntry
 
 /** A run begins with what the user said. */
 export interface InputEntry {
@@ -22,10 +28,12 @@ export interface InputEntry {
   readonly message: UserMessage
 }
 
-/** A message that no run produced: `addMessage`, or a history that was handed in. */
+/** A message that no run produced: `addMessage`, a history that was handed in, or what was said while a run went on. */
 export interface MessageEntry {
   readonly type: 'message'
   readonly message: Message
+  /** The run that it was said to while it went on. */
+  readonly runId?: string
 }
 
 /** One model reply, decoded. */
@@ -75,6 +83,45 @@ export interface ToolFinishedEntry {
   readonly nudge?: string
 }
 
+/** A call waits for somebody's decision. */
+export interface ApprovalRequestedEntry {
+  readonly type: 'approval_requested'
+  readonly runId: string
+  readonly callId: string
+  readonly toolName: string
+  /** What is executed if it is approved: nothing else is. */
+  readonly parameters: JsonObject
+  /** Milliseconds since the epoch; from then on the call can only be denied. Absent: never. */
+  readonly expiresAt?: number
+}
+
+export interface ApprovalDecidedEntry {
+  readonly type: 'approval_decided'
+  readonly runId: string
+  readonly callId: string
+  readonly decision: Decision
+}
+
+/** What somebody decided about one call. JSON, so that it can come from anywhere. */
+export type Decision =
+  /** With `parameters`, what was seen by the one who decided: it is refused when the call's are others. */
+  | { readonly decision: 'approve'; readonly parameters?: JsonObject }
+  | { readonly decision: 'deny'; readonly reason?: string }
+  /** Executes the call with these parameters instead. */
+  | { readonly decision: 'edit'; readonly parameters: JsonObject }
+
+/** All that is left to do waits for decisions. */
+export interface RunSuspendedEntry {
+  readonly type: 'run_suspended'
+  readonly runId: string
+}
+
+/** Somebody goes on with a run that was suspended, had ended without an answer, or whose process died. */
+export interface RunResumedEntry {
+  readonly type: 'run_resumed'
+  readonly runId: string
+}
+
 export interface RunEndedEntry {
   readonly type: 'run_ended'
   readonly runId: string
@@ -82,3 +129,33 @@ export interface RunEndedEntry {
   readonly limit?: RunLimit
   readonly error?: ErrorInfo
 }
+
+/** A change of memory blocks, which have a transcript of their own. */
+export interface BlockEntry {
+  readonly type: 'block'
+  readonly change: BlockChange
+}
+
+/** `core` blocks stand in every system prompt, `working` ones before the messages, `archival` ones are searched. */
+export type BlockTier = 'core' | 'working' | 'archival'
+
+/** What the model may do with a block by itself; what it writes to one that wants `approval` is a proposal. */
+export type BlockPermission = 'readonly' | 'append' | 'readwrite' | 'approval'
+
+export type BlockChange =
+  | {
+      readonly do: 'write'
+      readonly label: string
+      readonly tier: BlockTier
+      readonly permission: BlockPermission
+      readonly content: string
+      readonly description?: string
+    }
+  | { readonly do: 'delete'; readonly label: string }
+  | { readonly do: 'propose'; readonly label: string; readonly proposalId: string; readonly content: string }
+  | {
+      readonly do: 'settle'
+      readonly label: string
+      readonly proposalId: string
+      readonly approved: boolean
+    }

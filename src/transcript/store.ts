@@ -6,26 +6,66 @@ export interface ConversationStore {
   /** Makes the store ready; calling it again does nothing. */
   init(): Promise<void>
   /**
-   * Adds `entries`, all or none, and gives the new version.
+   * Adds `entries`, all or none, and gives the new version. Once it has resolved, they outlive whatever happens to the
+   * process.
    *
    * @throws ConflictError if the conversation is not at `expectedVersion`. Nothing is written then.
    */
   append(id: string, expectedVersion: number, entries: readonly Entry[]): Promise<number>
-  /** The entries from position `from` on (default 0), oldest first; none for a conversation that does not exist. */
-  read(id: string, from?: number): Promise<readonly Entry[]>
+  /**
+   * The entries from position `from` on (default 0) and before `to` (default: all), oldest first; none for a conversation
+   * that does not exist.
+   *
+   * @throws CorruptEntryError for the first of them that cannot be read.
+   */
+  read(id: string, from?: number, to?: number): Promise<readonly Entry[]>
+  /** Sorted by id, by UTF-16 code units. */
   list(query?: ConversationQuery): Promise<readonly ConversationInfo[]>
+  /** Afterwards there is no conversation of that id; version 0 is where one begins anew. */
   delete(id: string): Promise<void>
   close(): Promise<void>
 }
 
 export interface ConversationQuery {
-  /** Only conversations whose last run has not ended. */
+  /** Only conversations whose last run neither ended nor waits for approval: what a crash left, and what is running. */
   readonly unfinished?: boolean
+  /** Only conversations whose last run waits for approval. With `unfinished`: those of either kind. */
+  readonly suspended?: boolean
+  /** Only ids after this one: the last of the page before. */
+  readonly after?: string
+  /** At most so many. Default: all. */
+  readonly limit?: number
 }
 
 export interface ConversationInfo {
   readonly id: string
   readonly version: number
+  readonly state: ConversationRunState
+  /** When it was last appended to, in milliseconds since the epoch, by the store's clock, if it has one. */
+  readonly updatedAt?: number
+}
+
+/** How the last run of a conversation stands: `ended`, also where there was none. */
+export type ConversationRunState = 'ended' | 'unfinished' | 'suspended'
+
+/** The state of a conversation's last run after `entries`, given what it was `before` them. */
+export function runStateAfter(before: ConversationRunState, entries: readonly Entry[]): ConversationRunState {
+  let state = before
+  for (const { type } of entries) {
+    if (type === 'input' || type === 'run_resumed') state = 'unfinished'
+    else if (type === 'run_suspended') state = 'suspended'
+    else if (type === 'run_ended') state = 'ended'
+  }
+  return state
+}
+
+/** Whether a conversation in that state is asked for. */
+export function isAskedFor(state: ConversationRunState, query: ConversationQuery): boolean {
+  if (!query.unfinished && !query.suspended) return true
+  return (
+    (query.unfinished === true && state === 'unfinished') ||
+    (query.suspended === true && state === 'suspended')
+  )
 }
 
 /** Conversations in memory: shared by all agents that are given it, gone with the process. */
@@ -42,15 +82,17 @@ export class MemoryStore implements ConversationStore {
     return kept.length
   }
 
-  async read(id: string, from = 0): Promise<readonly Entry[]> {
-    return (this.#conversations.get(id) ?? []).slice(from)
+  async read(id: string, from = 0, to?: number): Promise<readonly Entry[]> {
+    return (this.#conversations.get(id) ?? []).slice(from, to)
   }
 
   async list(query: ConversationQuery = {}): Promise<readonly ConversationInfo[]> {
-    const all = [...this.#conversations].map(([id, entries]) => ({ id, version: entries.length, entries }))
-    return all
-      .filter(({ entries }) => !query.unfinished || isUnfinished(entries))
-      .map(({ id, version }) => ({ id, version }))
+    const { after, limit } = query
+    return [...this.#conversations]
+      .map(([id, entries]) => ({ id, version: entries.length, state: runStateAfter('ended', entries) }))
+      .filter(({ id, state }) => (after === undefined || id > after) && isAskedFor(state, query))
+      .sort((a, b) => (a.id < b.id ? -1 : 1))
+      .slice(0, limit)
   }
 
   async delete(id: string): Promise<void> {
@@ -58,9 +100,4 @@ export class MemoryStore implements ConversationStore {
   }
 
   async close(): Promise<void> {}
-}
-
-function isUnfinished(entries: readonly Entry[]): boolean {
-  const last = entries.findLast((entry) => entry.type === 'input' || entry.type === 'run_ended')
-  return last?.type === 'input'
 }

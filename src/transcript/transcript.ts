@@ -86,6 +86,13 @@ export class Transcript {
       case 'run_ended':
         this.#close()
         if (this.#run) this.#run.ended = entry
+        return
+      case 'approval_requested':
+      case 'approval_decided':
+      case 'run_suspended':
+      case 'run_resumed':
+      case 'block':
+        return
     }
   }
 
