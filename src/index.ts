@@ -8,15 +8,19 @@ export {
   resolveConfig,
 } from './agent/config.ts'
 export type { Conversation, ConversationRunOptions } from './agent/conversation.ts'
+export { approve, type Decisions, deny, edit } from './agent/decisions.ts'
 export type { HookInfo, Hooks } from './agent/hooks.ts'
 export { consoleLogger, type Logger, type LogLevel } from './agent/logger.ts'
 export {
   type AgentOptions,
   autonomous,
   type InstructionsContext,
+  type PartOptions,
+  type ResumeOptions,
   type RunLimits,
   type RunOptions,
 } from './agent/options.ts'
+export type { RecoverOptions } from './agent/recover.ts'
 export { resultOf } from './agent/result.ts'
 export {
   emptySnapshot,
@@ -26,6 +30,7 @@ export {
   type SnapshotStep,
 } from './agent/run-snapshot.ts'
 export type { RunStream } from './agent/run-stream.ts'
+export type { UnknownOutcome, UnknownOutcomeHandler } from './agent/unknown-outcome.ts'
 export {
   type CallOptions,
   type Capabilities,
@@ -85,6 +90,7 @@ export {
   UnexpectedError,
 } from './errors.ts'
 export type {
+  AgentApprovalRequired,
   AgentDiagnosticEvent,
   AgentEvent,
   AgentFinalResponseEvent,
@@ -93,6 +99,7 @@ export type {
   AgentRetryEvent,
   AgentRunEnd,
   AgentRunStart,
+  AgentSteeringEvent,
   AgentStepEvent,
   AgentStreamEnd,
   AgentStreamStart,
@@ -101,6 +108,7 @@ export type {
   AgentToolResultsEvent,
   AgentUsageEvent,
   DiagnosticCode,
+  PendingCall,
   RunLimit,
   RunResult,
   RunStatus,
@@ -108,6 +116,7 @@ export type {
   Step,
 } from './events.ts'
 export { eventTypes, isEvent } from './events.ts'
+export type { PolicyScope, ToolPolicy, ToolRule, ToolRules } from './guard/policy.ts'
 export type { JsonObject, JsonSchema, JsonValue } from './json.ts'
 export type { AgentMemory, MemoryContext, TokenCounter } from './memory/memory.ts'
 export { type HistoryIssue, repairHistory, validateHistory } from './memory/repair.ts'
