@@ -67,6 +67,12 @@ export class PostgresConnections {
   }
 }
 
+/** Another transaction came first, as a server tells it whose transactions are stricter than by default. */
+export function isLostRace(error: unknown): boolean {
+  const code = error instanceof StoreError ? codeOf(error.cause) : undefined
+  return code === '40001' || code === '23505'
+}
+
 function secretsOf(connectionString: string): { name: string; value: string }[] {
   const { password } = URL.parse(connectionString) ?? { password: '' }
   return [connectionString, password, decoded(password)].map((value) => ({ name: 'connectionString', value }))

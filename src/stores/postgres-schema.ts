@@ -35,7 +35,8 @@ export const migrations: readonly string[] = [
  */
 export function migrationOf(schema: string, steps: readonly string[] = migrations): string {
   const upgrades = steps.map(
-    (step, index) => `IF reached < ${index + 1} THEN ${step} UPDATE schema_version SET version = ${index + 1}; END IF;`,
+    (step, index) =>
+      `IF reached < ${index + 1} THEN ${step} UPDATE schema_version SET version = ${index + 1}; END IF;`,
   )
   return `
     SELECT pg_advisory_xact_lock(hashtextextended('tercet ${schema}', 0));

@@ -1,5 +1,5 @@
-import { ConflictError, StoreError } from '../errors.ts'
-import { checkOptions, hidden, object, optional, that } from '../options.ts'
+import { ConfigurationError, ConflictError, StoreError } from '../errors.ts'
+import { checkMembers, checkOptions, fn, hidden, optional, that } from '../options.ts'
 import type { Entry } from '../transcript/entry.ts'
 import {
   type ConversationInfo,
@@ -17,7 +17,7 @@ import {
   statesAskedFor,
 } from './conversation-rows.ts'
 import { messageColumns } from './message-columns.ts'
-import { PostgresConnections, type PostgresPool } from './postgres-pool.ts'
+import { isLostRace, PostgresConnections, type PostgresPool } from './postgres-pool.ts'
 import { migrationOf, migrations } from './postgres-schema.ts'
 import { Resource } from './resource.ts'
 
@@ -47,6 +47,13 @@ export class PostgresStore implements ConversationStore {
   /** @throws ConfigurationError for options that are wrong. Nothing is connected before `init`. */
   constructor(options: PostgresStoreOptions) {
     checkOptions('PostgresStore', options, checks)
+    if ('pool' in options === 'connectionString' in options) {
+      throw new ConfigurationError(
+        'connectionString',
+        'PostgresStore needs a connectionString or a pool: one of the two.',
+      )
+    }
+    if ('pool' in options) checkMembers('PostgresStore', options.pool, { query: fn() }, 'pool')
     const { schema = 'tercet' } = options
     this.#schema = schema
     this.#connections = new Resource(
@@ -74,18 +81,23 @@ export class PostgresStore implements ConversationStore {
     const key = postgresKey(id)
     if (entries.length > 0) {
       const columns = entries.map(messageColumns)
-      const appended = await connections.rows(
-        this.#appending(expectedVersion),
-        key,
-        expectedVersion,
-        entries.length,
-        stateChange(entries),
-        entries.map(encodeEntry),
-        columns.map(({ role }) => role),
-        columns.map(({ content }) => content),
-        columns.map(({ toolName }) => toolName),
-        ...(expectedVersion === 0 ? [id.replaceAll('\0', '\ufffd')] : []),
-      )
+      const appended = await connections
+        .rows(
+          this.#appending(expectedVersion),
+          key,
+          expectedVersion,
+          entries.length,
+          stateChange(entries),
+          entries.map(encodeEntry),
+          columns.map(({ role }) => role),
+          columns.map(({ content }) => content),
+          columns.map(({ toolName }) => toolName),
+          ...(expectedVersion === 0 ? [id.replaceAll('\0', '\ufffd')] : []),
+        )
+        .catch((error: unknown) => {
+          if (!isLostRace(error)) throw error
+          return []
+        })
       if (appended.length > 0) return expectedVersion + entries.length
     }
     const [kept] = await connections.rows(
@@ -169,7 +181,7 @@ const checks = {
       ),
     ),
   ),
-  pool: optional(object()),
+  pool: optional(that('a pool of pg', (value) => value !== null)),
   schema: optional(
     that(
       "a name of lower-case letters, digits and '_', at most 63",
@@ -215,5 +227,7 @@ function stateChange(entries: readonly Entry[]): string | null {
 
 function postgresKey(id: string): Uint8Array {
   if (id.length <= 1_000) return keyOf(id)
-  throw new StoreError(`The id of a conversation in Postgres has at most 1000 characters; this one has ${id.length}.`)
+  throw new StoreError(
+    `The id of a conversation in Postgres has at most 1000 characters; this one has ${id.length}.`,
+  )
 }

@@ -16,9 +16,12 @@ export class SqliteFile {
   /** @throws StoreError if it cannot be opened, or is no database of ours. */
   static async open(path: string, busyTimeoutMs: number): Promise<SqliteFile> {
     const { DatabaseSync } = await import('node:sqlite').catch((cause: unknown) => {
-      throw new StoreError('SqliteStore needs node:sqlite, which this runtime lacks: use Node 22.13 or newer.', {
-        cause,
-      })
+      throw new StoreError(
+        'SqliteStore needs node:sqlite, which this runtime lacks: use Node 22.13 or newer.',
+        {
+          cause,
+        },
+      )
     })
     let database: DatabaseSync
     try {

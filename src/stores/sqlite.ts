@@ -58,7 +58,10 @@ export class SqliteStore implements ConversationStore {
     const file = this.#file.get()
     const texts = entries.map(encodeEntry)
     return file.write(() => {
-      const [kept] = file.rows('SELECT number, version, state FROM tercet_conversations WHERE key = ?', keyOf(id))
+      const [kept] = file.rows(
+        'SELECT number, version, state FROM tercet_conversations WHERE key = ?',
+        keyOf(id),
+      )
       const actualVersion = Number(kept?.['version'] ?? 0)
       if (actualVersion !== expectedVersion) throw new ConflictError(id, expectedVersion, actualVersion)
       if (texts.length === 0) return actualVersion
@@ -134,7 +137,10 @@ interface CheckedRow extends EntryRow {
   readonly checksum: number
 }
 
-function decodeChecked({ entry, checksum }: CheckedRow & { readonly entry: string }, place: EntryPlace): Entry {
+function decodeChecked(
+  { entry, checksum }: CheckedRow & { readonly entry: string },
+  place: EntryPlace,
+): Entry {
   if (crc32(entry) !== checksum) throw new CorruptEntryError(place, 'its checksum says that it was changed')
   return decodeEntry(entry, place)
 }
