@@ -108,7 +108,11 @@ describe('seed 003, sessions', () => {
 
   // The whole suite runs against all three stores in test/conformance/store.test.ts.
   describe('003-12 has a contract that every store keeps, for anybody to run', () => {
-    for (const { name, run } of storeConformance(async () => ({ store: new MemoryStore() }))) it(name, run)
+    for (const { name, run } of storeConformance(async () => ({
+      store: new MemoryStore(),
+      close: async () => {},
+    })))
+      it(name, run)
   })
 
   it('003-13, 003-34 never dispatches tools in more rounds than maxToolRounds', async () => {

@@ -102,7 +102,7 @@ export function saidEach(count: number, from = 0): readonly Entry[] {
 
 export const runBegins: Entry = { type: 'input', runId: 'run-1', message: user('Go') }
 export const runWaits: Entry = { type: 'run_suspended', runId: 'run-1' }
-export const runGoesOn: Entry = { type: 'run_resumed', runId: 'run-1' }
+export const runGoesOn: Entry = { type: 'run_resumed', attemptId: 'again', runId: 'run-1' }
 export const runEnds: Entry = { type: 'run_ended', runId: 'run-1', status: 'done' }
 
 /** One entry of each type, with every member that it can have. */
