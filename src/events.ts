@@ -1,18 +1,19 @@
 import type { ErrorInfo, LLMErrorKind, SerializedError, TercetError } from './errors.ts'
-import type { JsonValue } from './json.ts'
-import type { Message, ToolCall, ToolResult, Usage } from './messages.ts'
+import type { JsonObject, JsonValue } from './json.ts'
+import type { Message, ToolCall, ToolResult, Usage, UserMessage } from './messages.ts'
 import type { Channel } from './protocol/protocol.ts'
 
 /**
  * What a run tells while it happens. Facts, in order, as JSON; nobody changes a run by changing an event.
  *
- * run_start ( retry* [stream_start (token | retracted)* stream_end] usage?
- *             plan? ( step tool_execution* tool_results | final_response )? )* run_end
+ * run_start ( steering* retry* [stream_start (token | retracted)* stream_end] usage?
+ *             plan? ( step (tool_execution | approval_required)* tool_results | final_response )? )* run_end
  *
  * A `diagnostic` may stand anywhere between `run_start` and `run_end`.
  */
 export type AgentEvent =
   | AgentRunStart
+  | AgentSteeringEvent
   | AgentStreamStart
   | AgentToken
   | AgentRetracted
@@ -21,6 +22,7 @@ export type AgentEvent =
   | AgentPlanEvent
   | AgentStepEvent
   | AgentToolExecutionEvent
+  | AgentApprovalRequired
   | AgentToolResultsEvent
   | AgentFinalResponseEvent
   | AgentRetryEvent
@@ -29,6 +31,7 @@ export type AgentEvent =
 
 export const eventTypes = [
   'run_start',
+  'steering',
   'stream_start',
   'token',
   'retracted',
@@ -37,6 +40,7 @@ export const eventTypes = [
   'plan',
   'step',
   'tool_execution',
+  'approval_required',
   'tool_results',
   'final_response',
   'retry',
@@ -56,6 +60,12 @@ interface StepEvent extends RunEvent {
 export interface AgentRunStart extends RunEvent {
   readonly type: 'run_start'
   readonly conversationId: string
+}
+
+/** What the user said while the run went on is delivered: it stands in the request of this iteration. */
+export interface AgentSteeringEvent extends StepEvent {
+  readonly type: 'steering'
+  readonly message: UserMessage
 }
 
 export interface AgentStreamStart extends StepEvent {
@@ -113,6 +123,21 @@ export type AgentToolExecutionEvent = StepEvent & {
     | { readonly status: 'completed' | 'failed' | 'abandoned'; readonly result: ToolResult }
   )
 
+/** A call waits for somebody's decision. The other calls of its step go on; then the run is suspended. */
+export interface AgentApprovalRequired extends StepEvent, PendingCall {
+  readonly type: 'approval_required'
+}
+
+/** A call that is executed only when somebody approves it. */
+export interface PendingCall {
+  readonly callId: string
+  readonly toolName: string
+  /** What is executed if it is approved as it is. */
+  readonly parameters: JsonObject
+  /** Milliseconds since the epoch; from then on it can only be denied. Absent: never. */
+  readonly expiresAt?: number
+}
+
 /** The results of one step, in the order of its calls. */
 export interface AgentToolResultsEvent extends StepEvent {
   readonly type: 'tool_results'
@@ -150,24 +175,26 @@ export type DiagnosticCode =
   | 'context_overflow'
   | 'memory_failed'
   | 'hook_failed'
+  | 'policy_failed'
   | 'listener_failed'
   | 'no_progress'
   | 'tool_abandoned'
   | 'repair'
   | 'landing'
 
-/** The last event of every run. */
+/** The last event of every run, or of a part of it: one that is suspended or resumed has one for each part. */
 export interface AgentRunEnd extends RunEvent {
   readonly type: 'run_end'
   readonly status: RunStatus
   readonly limit?: RunLimit
+  readonly pending?: readonly PendingCall[]
   readonly usage: Usage
   readonly answer?: JsonValue
   readonly partial?: string
   readonly error?: SerializedError
 }
 
-/** `refused` is the model's own decision. `suspended` is reserved: no run ends so in this version. */
+/** `refused` is the model's own decision. `suspended`: calls wait for approval, and `resume` goes on with the run. */
 export type RunStatus = 'done' | 'limit' | 'suspended' | 'aborted' | 'refused' | 'failed'
 
 export type RunLimit = 'iterations' | 'tool_rounds' | 'time' | 'budget' | 'progress'
@@ -185,6 +212,8 @@ export interface RunResult<Answer = string> {
   /** The answer was given because a limit asked for it (`onLimit: 'land'`). */
   readonly landed?: true
   readonly limit?: RunLimit
+  /** With `status: 'suspended'`: the calls that wait for a decision. */
+  readonly pending?: readonly PendingCall[]
   readonly runId: string
   readonly conversationId: string
   /** The conversation up to here. */

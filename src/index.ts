@@ -8,6 +8,7 @@ export {
   resolveConfig,
 } from './agent/config.ts'
 export type { Conversation, ConversationRunOptions } from './agent/conversation.ts'
+export { approve, type Decisions, deny, edit } from './agent/decisions.ts'
 export type { HookInfo, Hooks } from './agent/hooks.ts'
 export { consoleLogger, type Logger, type LogLevel } from './agent/logger.ts'
 export { memoryTools } from './agent/memory-tools.ts'
@@ -15,9 +16,12 @@ export {
   type AgentOptions,
   autonomous,
   type InstructionsContext,
+  type PartOptions,
+  type ResumeOptions,
   type RunLimits,
   type RunOptions,
 } from './agent/options.ts'
+export type { RecoverOptions } from './agent/recover.ts'
 export { resultOf } from './agent/result.ts'
 export {
   emptySnapshot,
@@ -27,6 +31,7 @@ export {
   type SnapshotStep,
 } from './agent/run-snapshot.ts'
 export type { RunStream } from './agent/run-stream.ts'
+export type { UnknownOutcome, UnknownOutcomeHandler } from './agent/unknown-outcome.ts'
 export {
   type CallOptions,
   type Capabilities,
@@ -86,6 +91,7 @@ export {
   UnexpectedError,
 } from './errors.ts'
 export type {
+  AgentApprovalRequired,
   AgentDiagnosticEvent,
   AgentEvent,
   AgentFinalResponseEvent,
@@ -94,6 +100,7 @@ export type {
   AgentRetryEvent,
   AgentRunEnd,
   AgentRunStart,
+  AgentSteeringEvent,
   AgentStepEvent,
   AgentStreamEnd,
   AgentStreamStart,
@@ -102,6 +109,7 @@ export type {
   AgentToolResultsEvent,
   AgentUsageEvent,
   DiagnosticCode,
+  PendingCall,
   RunLimit,
   RunResult,
   RunStatus,
@@ -109,6 +117,7 @@ export type {
   Step,
 } from './events.ts'
 export { eventTypes, isEvent } from './events.ts'
+export type { PolicyScope, ToolPolicy, ToolRule, ToolRules } from './guard/policy.ts'
 export type { JsonObject, JsonSchema, JsonValue } from './json.ts'
 export { buildMessages, buildSystemPrompt } from './memory/block-prompt.ts'
 export type { BlockHit, Embed, Vector } from './memory/block-search.ts'

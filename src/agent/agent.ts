@@ -31,10 +31,15 @@ import {
   type AgentOptions,
   agentChecks,
   type InstructionsContext,
+  type PartOptions,
+  type ResumeOptions,
   type RunOptions,
+  recoverChecks,
+  resumeChecks,
   runChecks,
 } from './options.ts'
-import { performRun } from './perform-run.ts'
+import { performRun, type RunOrder } from './perform-run.ts'
+import { type RecoverOptions, recoverRuns } from './recover.ts'
 import { type OnLimit, unwrap } from './result.ts'
 import { type RunSnapshot, snapshots } from './run-snapshot.ts'
 import { RunStream } from './run-stream.ts'
@@ -79,7 +84,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
         this.#lastRequest = request
       },
     }
-    this.#conversations = new Conversations(() => runtime.id(), options.store)
+    this.#conversations = new Conversations(() => runtime.id(), options.store, options.conversationId)
     this.#listeners = new Listeners(options.logger, () => this.#scrubber)
     for (const item of options.tools ?? []) {
       if (isToolSet(item)) this.#registry.registerToolset(item)
@@ -105,7 +110,6 @@ export class Agent<Answer = string> implements AsyncDisposable {
    */
   runStream(input: Content, options: RunOptions = {}): RunStream<Answer> {
     checkOptions('run()', options, runChecks)
-    if (this.#closing.signal.aborted) throw new AgentClosedError()
     if (options.history !== undefined && options.conversation !== undefined) {
       throw new ConfigurationError(
         'history',
@@ -113,31 +117,51 @@ export class Agent<Answer = string> implements AsyncDisposable {
       )
     }
     const message = { role: 'user' as const, content: parseContent(input, 'input') }
-    const conversation = this.#conversationFor(options)
-    const settings = settingsOf(this.#parts, this.#options, options)
-    return new RunStream<Answer>((queue, signal) => {
-      const entries = this.#registry.secrets()
-      const secrets = new KnownSecrets(entries, this.#scrubbers.for(entries))
-      const run = performRun({
-        runId: settings.runtime.id(),
-        input: message,
-        conversation,
-        concurrency: this.#options.concurrency ?? 'queue',
-        settings,
-        context: options.context,
-        secrets,
-        signals: [signal, options.signal, this.#closing.signal],
-        queue,
-        listen: (event) => this.#listeners.tell(event),
-      })
-      this.#running.add(run)
-      return run.then((result) => {
-        this.#running.delete(run)
-        this.#usage = addUsage(this.#usage, result.usage)
-        // The answer is text, or what passed the schema that Answer was inferred from.
-        return result as RunResult<unknown> as RunResult<Answer>
-      })
-    })
+    return this.#stream({ input: message }, this.#conversationFor(options), options)
+  }
+
+  /**
+   * Goes on with the last run of a conversation from wherever it stopped: after a crash, when it waits for decisions, or when
+   * it ended without an answer. Tools that have finished are not run again. A run that is done gives its answer again.
+   *
+   * @throws What `run` throws, and ApprovalError for a decision that cannot be taken, NothingToResumeError, and ConflictError
+   * when another process goes on with it.
+   */
+  async resume(conversationId: string, options: ResumeOptions = {}): Promise<Answer> {
+    const result = await this.resumeStream(conversationId, options).result
+    return unwrap(result, this.#onLimit(options))
+  }
+
+  /**
+   * The same, to be watched. Its result is that of the whole run, also of what was done before.
+   *
+   * @throws ConfigurationError for wrong arguments, AgentClosedError after `close()`.
+   */
+  resumeStream(conversationId: string, options: ResumeOptions = {}): RunStream<Answer> {
+    checkOptions('resume()', options, resumeChecks)
+    const { decisions = {} } = options
+    return this.#stream({ decisions }, this.#conversations.get(conversationId), options)
+  }
+
+  /**
+   * Resumes every run that a crash left in the store, some at once. Gives what each came to; none of them rejects.
+   *
+   * @throws ConfigurationError without a `store`; StoreError when it cannot be asked.
+   */
+  async recover(options: RecoverOptions = {}): Promise<RunResult<Answer>[]> {
+    checkOptions('recover()', options, recoverChecks)
+    const { store } = this.#options
+    if (!store)
+      throw new ConfigurationError(
+        'store',
+        'recover() needs the option store: without one, nothing outlives a crash.',
+      )
+    return recoverRuns(
+      store,
+      options,
+      this.#parts.runtime.now(),
+      (id, rest) => this.resumeStream(id, rest).result,
+    )
   }
 
   /**
@@ -271,6 +295,37 @@ export class Agent<Answer = string> implements AsyncDisposable {
     return typeof instructions === 'function' ? instructions(context) : instructions
   }
 
+  #stream(work: RunOrder['work'], conversation: ConversationState, options: PartOptions): RunStream<Answer> {
+    if (this.#closing.signal.aborted) throw new AgentClosedError()
+    const settings = settingsOf(this.#parts, this.#options, options)
+    return new RunStream<Answer>((queue, signal, inbox) => {
+      const entries = this.#registry.secrets()
+      const secrets = new KnownSecrets(entries, this.#scrubbers.for(entries))
+      const run = performRun({
+        runId: settings.runtime.id(),
+        work,
+        conversation,
+        concurrency: this.#options.concurrency ?? 'queue',
+        settings,
+        context: options.context,
+        secrets,
+        signals: [signal, options.signal, this.#closing.signal],
+        queue,
+        inbox,
+        listen: (event) => {
+          if (event.type === 'usage') this.#usage = addUsage(this.#usage, event.usage)
+          this.#listeners.tell(event)
+        },
+      })
+      this.#running.add(run)
+      return run.then((result) => {
+        this.#running.delete(run)
+        // The answer is text, or what passed the schema that Answer was inferred from.
+        return result as RunResult<unknown> as RunResult<Answer>
+      })
+    })
+  }
+
   async #close(): Promise<void> {
     this.#closing.abort(new AgentClosedError())
     // A run that was just being begun, by whoever calls this while it tells its first event, is known one turn later.
@@ -280,7 +335,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     await this.#parts.client.close?.()
   }
 
-  #onLimit(run: RunOptions): OnLimit {
+  #onLimit(run: PartOptions): OnLimit {
     return run.onLimit ?? this.#options.onLimit ?? 'throw'
   }
 

@@ -13,6 +13,7 @@ import { usageOf } from './usage-of.ts'
 /** One model call: view, encode, call, decode, append. Tells what it shows and what it cost. */
 export async function callModel(run: Run, action: CallAction): Promise<void> {
   run.stepId = `${run.runId}/${(run.fold?.iterations ?? 0) + 1}`
+  await run.inbox.deliver(run)
   if (action.landing)
     run.diagnose('landing', `The limit "${action.landing}" is reached: the model is told to answer now.`)
   if (action.correction) run.diagnose('repair', `The reply could not be used: ${action.correction.problem}`)
@@ -32,9 +33,12 @@ export async function callModel(run: Run, action: CallAction): Promise<void> {
     throw error
   }
   display.end(response, entry)
-  // Before it is stored: it is paid for, also when that fails.
-  tellUsage(run, entry)
-  await run.append(entry)
+  try {
+    await run.append(entry)
+  } finally {
+    // It is paid for, also when it could not be stored.
+    tellUsage(run, entry)
+  }
   await tellReply(run)
 }
 
@@ -65,8 +69,11 @@ async function keepPartial(
     provider: client.provider,
     model: client.model,
   }
-  tellUsage(run, entry)
-  await run.append(entry)
+  try {
+    await run.append(entry)
+  } finally {
+    tellUsage(run, entry)
+  }
 }
 
 function tellUsage(run: Run, { usage, provider, model }: ReplyEntry): void {

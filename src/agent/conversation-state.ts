@@ -1,6 +1,7 @@
-import { ConcurrentRunError, isTercetError } from '../errors.ts'
+import { ConcurrentRunError, isTercetError, messageOf, StoreError } from '../errors.ts'
 import type { Entry } from '../transcript/entry.ts'
 import type { ConversationStore } from '../transcript/store.ts'
+import { checkEntry, encodeEntry } from '../transcript/stored-entry.ts'
 import { Transcript } from '../transcript/transcript.ts'
 
 /** A live conversation: its transcript, what of it is stored, and whose turn it is. */
@@ -11,6 +12,8 @@ export class ConversationState {
   #stored = 0
   /** Entries up to here that are not stored never will be: another process went on with the conversation. */
   #lostUntil: number | undefined
+  /** An append failed, and what it was to write may be stored all the same. */
+  #inDoubt = false
   /** The last visit to the store. They come one after another: before one is over, no other knows the version. */
   #visit: Promise<void> = Promise.resolve()
   /** A visit that has not begun yet, and will store whatever there is by then. */
@@ -39,7 +42,7 @@ export class ConversationState {
   /**
    * Makes all entries durable. Nothing to wait for without a store.
    *
-   * @throws ConflictError if another process went on with the conversation.
+   * @throws ConflictError if another process went on with the conversation; StoreError for whatever else a store throws.
    */
   save(): Promise<void> | undefined {
     const store = this.#store
@@ -51,16 +54,18 @@ export class ConversationState {
     return this.#saving
   }
 
-  /** Brings in what the store has beyond what is known here. */
-  async load(): Promise<void> {
+  /** Brings in what the store has beyond what is known here, as far as position `to`. */
+  async load(to?: number): Promise<void> {
     const store = this.#store
-    if (store) await this.#next(() => this.#read(store))
+    if (store) await this.#next(() => this.#read(store, to))
   }
 
-  /** Everything that happened. While a run goes on, only it says what the conversation goes on from. */
-  async entries(): Promise<readonly Entry[]> {
-    if (!this.isRunning) await this.load()
-    return this.#transcript.entries.slice()
+  /** Everything that happened, or the first `to` entries. While a run goes on, only it says what the conversation goes on from. */
+  async entries(to?: number): Promise<readonly Entry[]> {
+    // What comes after them may be unreadable, and need not be known.
+    const isKnown = to !== undefined && to <= this.#stored
+    if (!this.isRunning && !isKnown) await this.load(to)
+    return this.#transcript.entries.slice(0, to)
   }
 
   /**
@@ -90,19 +95,58 @@ export class ConversationState {
   }
 
   async #append(store: ConversationStore): Promise<void> {
+    if (this.#inDoubt) await this.#settleDoubt(store)
     const entries = this.#transcript.entries.slice(this.#stored)
+    if (entries.length === 0) return
     try {
       await store.append(this.id, this.#stored, entries)
       this.#stored += entries.length
     } catch (error) {
-      if (isTercetError(error) && error.code === 'conflict') this.#lostUntil = this.#transcript.version
-      throw error
+      const isConflict = isTercetError(error) && error.code === 'conflict'
+      if (isConflict) this.#lostUntil = this.#transcript.version
+      else this.#inDoubt = true
+      throw this.#storeError('append to', error)
     }
   }
 
-  async #read(store: ConversationStore): Promise<void> {
-    await store.init()
-    const entries = await store.read(this.id, this.#stored)
+  /** Finds out how much of what is not known to be stored is stored: a store may do its work and answer with an error. */
+  async #settleDoubt(store: ConversationStore): Promise<void> {
+    const there = await this.#readFrom(store)
+    this.#stored += this.#commonWith(there)
+    this.#inDoubt = false
+  }
+
+  /** How many of `entries`, which the store has beyond what is known to be stored, are this conversation's own. */
+  #commonWith(entries: readonly Entry[]): number {
+    const own = this.#transcript.entries.slice(this.#stored)
+    const isOther = (entry: Entry, index: number) => {
+      const mine = own[index]
+      return mine === undefined || encodeEntry(mine) !== encodeEntry(entry)
+    }
+    const first = entries.findIndex(isOther)
+    return first < 0 ? entries.length : first
+  }
+
+  async #readFrom(store: ConversationStore, to?: number): Promise<Entry[]> {
+    const from = this.#stored
+    try {
+      await store.init()
+      const entries: unknown = await store.read(this.id, from, to)
+      if (!Array.isArray(entries)) throw new TypeError('read() gave no array of entries')
+      return entries.map((entry, index) =>
+        checkEntry(entry, { conversationId: this.id, position: from + index }),
+      )
+    } catch (error) {
+      throw this.#storeError('read', error)
+    }
+  }
+
+  async #read(store: ConversationStore, to?: number): Promise<void> {
+    const there = await this.#readFrom(store, to)
+    const landed = this.#inDoubt ? this.#commonWith(there) : 0
+    this.#inDoubt = false
+    this.#stored += landed
+    const entries = there.slice(landed)
     // What a run wrote here and lost to another process is gone with it; messages that were added by hand come after
     // what is stored.
     const lost = this.#lostUntil ?? 0
@@ -117,5 +161,14 @@ export class ConversationState {
       this.add(entries)
     }
     this.#stored += entries.length
+  }
+
+  #storeError(verb: 'append to' | 'read', error: unknown): unknown {
+    if (isTercetError(error)) return error
+    return new StoreError(
+      `The store could not ${verb} the conversation "${this.id}": ${messageOf(error)}. ` +
+        'What it acknowledged is kept; mend the store, and resume the run or run again.',
+      { cause: error },
+    )
   }
 }

@@ -2,7 +2,7 @@ import type { Content, Message, Usage } from '../messages.ts'
 import { checkMembers, integer, optional } from '../options.ts'
 import type { Entry } from '../transcript/entry.ts'
 import type { Conversations } from './conversations.ts'
-import type { RunOptions } from './options.ts'
+import type { ResumeOptions, RunOptions } from './options.ts'
 import type { RunStream } from './run-stream.ts'
 
 /** One of an agent's conversations, by its id. */
@@ -14,7 +14,14 @@ export interface Conversation<Answer = string> {
   readonly usage: Usage
   run(input: Content, options?: ConversationRunOptions): Promise<Answer>
   runStream(input: Content, options?: ConversationRunOptions): RunStream<Answer>
-  /** Everything that happened, in order. */
+  /** Goes on with its last run, as `agent.resume` does. */
+  resume(options?: ResumeOptions): Promise<Answer>
+  resumeStream(options?: ResumeOptions): RunStream<Answer>
+  /**
+   * Everything that happened, in order.
+   *
+   * @throws CorruptEntryError, StoreError
+   */
   entries(): Promise<readonly Entry[]>
   /**
    * A new conversation that begins with the first `at` entries of this one. Default: all.
@@ -32,6 +39,8 @@ export type ConversationRunOptions = Omit<RunOptions, 'conversation' | 'history'
 interface Runner<Answer> {
   run(input: Content, options?: RunOptions): Promise<Answer>
   runStream(input: Content, options?: RunOptions): RunStream<Answer>
+  resume(conversationId: string, options?: ResumeOptions): Promise<Answer>
+  resumeStream(conversationId: string, options?: ResumeOptions): RunStream<Answer>
 }
 
 export function conversationOf<Answer>(
@@ -51,12 +60,14 @@ export function conversationOf<Answer>(
     },
     run: (input, options) => runner.run(input, { ...options, conversation: id }),
     runStream: (input, options) => runner.runStream(input, { ...options, conversation: id }),
+    resume: (options) => runner.resume(id, options),
+    resumeStream: (options) => runner.resumeStream(id, options),
     entries: () => state().entries(),
     fork: async (at) => {
       checkMembers('fork()', { at }, { at: optional(integer(0)) })
-      const entries = await state().entries()
+      const entries = await state().entries(at)
       const fork = all.create()
-      fork.add(entries.slice(0, at))
+      fork.add(entries)
       await fork.save()
       return conversationOf(fork.id, all, runner)
     },

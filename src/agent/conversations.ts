@@ -9,10 +9,10 @@ export class Conversations {
   readonly #store: ConversationStore | undefined
   #own: ConversationState
 
-  constructor(newId: () => string, store: ConversationStore | undefined) {
+  constructor(newId: () => string, store: ConversationStore | undefined, ownId = newId()) {
     this.#newId = newId
     this.#store = store
-    this.#own = this.create()
+    this.#own = this.get(ownId)
   }
 
   get own(): ConversationState {

@@ -5,6 +5,8 @@ import { type ToolCall, type ToolResult, toolMessage } from '../messages.ts'
 import { type ExecutionScope, executeToolCall } from '../tools/execute.ts'
 import { type PlannedCall, repeatLevels } from '../transcript/next.ts'
 import { fingerprint } from '../transcript/transcript.ts'
+import { type Admission, admitCall } from './admit-call.ts'
+import { notExecuted, type Refusal } from './refuse-call.ts'
 import type { Run } from './run.ts'
 
 /**
@@ -14,19 +16,19 @@ import type { Run } from './run.ts'
  * @throws FatalToolError from a tool, once the others have stopped.
  */
 export async function executeTools(run: Run, planned: readonly PlannedCall[]): Promise<void> {
+  // Also when the reply was given in another process.
+  run.stepId = run.fold?.last?.stepId ?? run.stepId
   const startedAt = run.settings.runtime.now()
   const { controller, unlink } = linkedController(run.signal)
   let fatal: TercetError | undefined
   const limit = pLimit(run.settings.toolConcurrency)
   const oneByOne = pLimit(1)
-  const exclusive = planned.find(({ call, verdict }) => verdict === 'run' && toolOf(run, call)?.exclusive)
+  const exclusive = exclusiveOf(run, planned)
 
   const work = async (plan: PlannedCall): Promise<void> => {
-    const refusal = refusalOf(plan, exclusive)
-    if (refusal) return finish(run, plan.call, notExecuted(plan.call, refusal))
     try {
       // Not `??= await`: a call after a fatal one is not begun, but it is answered.
-      const ended = await execute(run, plan, controller.signal)
+      const ended = await answer(run, plan, exclusive, controller.signal)
       fatal ??= ended
       if (fatal) controller.abort(fatal)
     } catch (error) {
@@ -47,7 +49,8 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
     run.toolMs += run.settings.runtime.now() - startedAt
   }
   const step = run.fold?.steps.at(-1)
-  if (step) {
+  // Not yet, while some of its calls wait for a decision.
+  if (step && run.fold?.pending.length === 0) {
     run.emit({ type: 'tool_results', runId: run.runId, stepId: run.stepId, results: step.results })
     for (const result of step.results) {
       await run.hook(
@@ -67,37 +70,11 @@ async function settled(works: readonly Promise<void>[]): Promise<void> {
 
 const toolOf = (run: Run, call: ToolCall) => run.settings.registry.get(call.toolName)
 
-interface Refusal {
-  readonly code: string
-  readonly message: string
-}
-
-function refusalOf(
-  { call, verdict, started }: PlannedCall,
-  exclusive: PlannedCall | undefined,
-): Refusal | undefined {
-  if (verdict === 'skip') {
-    return { code: 'not_executed', message: 'Not executed: the run has used all its tool rounds.' }
-  }
-  if (verdict === 'block') {
-    const message =
-      `Not executed: "${call.toolName}" was called with these parameters ${repeatLevels.nudge} times and gave the same ` +
-      'result each time. Use what you have, or try something else.'
-    return { code: 'no_progress', message }
-  }
-  if (exclusive && exclusive.call.id !== call.id) {
-    return {
-      code: 'not_executed',
-      message: `Not executed: "${exclusive.call.toolName}" runs alone. Call it again if you still need it.`,
-    }
-  }
-  if (started !== undefined) {
-    return {
-      code: 'outcome_unknown',
-      message: 'Outcome unknown: the call was started and interrupted. Find out before you repeat it.',
-    }
-  }
-  return undefined
+/** The call of the step that runs alone, if there is one; also when it has run already. */
+function exclusiveOf(run: Run, planned: readonly PlannedCall[]): ToolCall | undefined {
+  const isRefused = (call: ToolCall) =>
+    planned.some((plan) => plan.call.id === call.id && plan.verdict !== 'run')
+  return run.fold?.last?.toolCalls?.find((call) => toolOf(run, call)?.exclusive && !isRefused(call))
 }
 
 const stopped: Refusal = {
@@ -105,28 +82,46 @@ const stopped: Refusal = {
   message: 'Not executed: the run was stopped before this call began.',
 }
 
-async function execute(
+/** Gives a call its result, unless it has to wait for a decision. */
+async function answer(
   run: Run,
-  { call }: PlannedCall,
+  plan: PlannedCall,
+  exclusive: ToolCall | undefined,
   signal: AbortSignal,
 ): Promise<TercetError | undefined> {
+  const { call } = plan
+  // One that began in another process stays what it is: unknown.
+  const stop = async () => {
+    if (plan.started === undefined) await finish(run, call, notExecuted(call, stopped))
+  }
   if (signal.aborted) {
-    await finish(run, call, notExecuted(call, stopped))
+    await stop()
     return undefined
   }
+  let admission: Admission
+  try {
+    admission = await admitCall(run, plan, exclusive)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  if (admission.admit === 'execute') return execute(run, call, admission, signal)
+  if (admission.admit === 'answer') await finish(run, call, admission.result)
+  return undefined
+}
+
+async function execute(
+  run: Run,
+  call: ToolCall,
+  { call: admitted, note }: Extract<Admission, { admit: 'execute' }>,
+  signal: AbortSignal,
+): Promise<TercetError | undefined> {
   const base = {
     type: 'tool_execution' as const,
     runId: run.runId,
     stepId: run.stepId,
     callId: call.id,
     toolName: call.toolName,
-  }
-  let checked: ToolCall
-  try {
-    checked = await run.hook('beforeTool', call)
-  } catch (error) {
-    await finish(run, call, notExecuted(call, stopped))
-    throw error
   }
   const idempotencyKey = `${run.runId}:${call.id}`
   await run.append({ type: 'tool_started', runId: run.runId, callId: call.id, idempotencyKey })
@@ -149,19 +144,21 @@ async function execute(
   }
   const outcome = signal.aborted
     ? ({ status: 'failed', result: notExecuted(call, stopped) } as const)
-    : await executeToolCall({ ...checked, id: call.id }, registry, scope)
+    : await executeToolCall(admitted, registry, scope)
   if (outcome.status === 'abandoned') {
     run.diagnose('tool_abandoned', `The tool "${call.toolName}" ignored its signal and was left behind.`)
   }
-  // Told before it is written down: what is written is what the tool gave, whatever a listener does.
   let result = Object.freeze(outcome.result)
   try {
     if (!signal.aborted) result = await afterTool(run, result)
   } finally {
-    // What began is told to have ended, and kept, also when a hook ends the run.
+    // What began is kept and told to have ended, also when a hook or the store ends the run.
     const status = outcome.status === 'abandoned' ? 'abandoned' : result.ok ? 'completed' : 'failed'
-    run.emit({ ...base, status, result })
-    await finish(run, call, result)
+    try {
+      await finish(run, call, result, note)
+    } finally {
+      run.emit({ ...base, status, result })
+    }
   }
   return outcome.fatal
 }
@@ -181,9 +178,10 @@ async function afterTool(run: Run, result: ToolResult): Promise<ToolResult> {
 }
 
 /** Writes the result down, with a word to a model that repeats itself. */
-async function finish(run: Run, call: ToolCall, result: ToolResult): Promise<void> {
-  const nudge = nudgeFor(run, call, result)
-  if (nudge) run.diagnose('no_progress', `${call.toolName}: ${nudge}`)
+async function finish(run: Run, call: ToolCall, result: ToolResult, note?: string): Promise<void> {
+  const repeated = nudgeFor(run, call, result)
+  if (repeated) run.diagnose('no_progress', `${call.toolName}: ${repeated}`)
+  const nudge = [note, repeated].filter(Boolean).join('\n\n')
   await run.append({ type: 'tool_finished', runId: run.runId, result, ...(nudge && { nudge }) })
 }
 
@@ -194,15 +192,4 @@ function nudgeFor(run: Run, call: ToolCall, result: ToolResult): string | undefi
   const times = (fold.repeats.get(key) ?? 0) + 1
   if (times !== repeatLevels.nudge) return undefined
   return `You have made this call ${times} times with the same result. Repeating it will not help: use what you have, or try something else.`
-}
-
-function notExecuted(call: ToolCall, { code, message }: Refusal): ToolResult {
-  return {
-    callId: call.id,
-    toolName: call.toolName,
-    ok: false,
-    output: message,
-    error: { code, message },
-    durationMs: 0,
-  }
 }

@@ -46,6 +46,9 @@ function lineOf(event: AgentEvent): { level: LogLevel; message: string } | undef
       if (status === 'progress') return undefined
       return { level: status === 'failed' ? 'warn' : 'debug', message: `tool ${toolName} ${status}` }
     }
+    case 'approval_required':
+      return { level: 'info', message: `tool ${event.toolName} waits for approval` }
+    case 'steering':
     case 'usage':
     case 'plan':
     case 'step':

@@ -10,9 +10,9 @@ import type { Run } from './run.ts'
 export async function runLoop(run: Run): Promise<Outcome> {
   for (;;) {
     const action = next(run.transcript, run.policy())
-    // An answer that was told stands, also when the run was stopped at just that moment.
-    if (action.do === 'finish' && action.outcome.status === 'done') return action.outcome
-    run.signal.throwIfAborted()
+    // An answer or a question that was told stands, also when the run was stopped at just that moment.
+    const stands = action.do === 'finish' && ['done', 'suspended'].includes(action.outcome.status)
+    if (!stands) run.signal.throwIfAborted()
     if (action.do === 'finish') return action.outcome
     try {
       await perform(run, action)

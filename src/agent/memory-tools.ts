@@ -8,7 +8,8 @@ import { ToolSet } from '../tools/toolset.ts'
 
 /**
  * The tools by which a model works with memory blocks: `memory_list`, `memory_read`, `memory_write` and `memory_search`.
- * What it writes obeys the permissions of the blocks.
+ * What it writes obeys the permissions of the blocks; what it reads is what the store has by then, so that they also serve an
+ * agent without the option `blocks`, and a run that is resumed in another process.
  */
 export function memoryTools(blocks: MemoryBlocks): ToolSet {
   return new ToolSet({
@@ -27,7 +28,8 @@ const listTool = (blocks: MemoryBlocks) =>
       tier: { enum: ['core', 'working', 'archival'], description: 'Only blocks of this tier. Default: all.' },
     }),
     effect: 'read',
-    execute: ({ tier }) => {
+    execute: async ({ tier }) => {
+      await blocks.load()
       const listed = allOf(blocks).filter((block) => tier === undefined || block.tier === tier)
       return listed.map(line).join('\n') || 'There are no blocks.'
     },
@@ -39,8 +41,9 @@ const readTool = (blocks: MemoryBlocks) =>
     description: 'Reads a block of your memory.',
     parameters: parameters({ label: labelSchema }, ['label']),
     effect: 'read',
-    execute: (input) => {
+    execute: async (input) => {
       const { label } = input as Parsed<'label'>
+      await blocks.load()
       const block = blocks.get(label)
       return block ? block.content || '(empty)' : toolError(noBlock(label, blocks))
     },
@@ -104,6 +107,7 @@ const searchTool = (blocks: MemoryBlocks) =>
     effect: 'read',
     execute: async (input) => {
       const { query, limit } = input as Parsed<'query'> & { limit: number }
+      await blocks.load()
       const hits = await blocks.search(query, { limit })
       return (
         hits.map(({ block }) => `## ${block.label}\n${block.content}`).join('\n\n') ||

@@ -1,5 +1,6 @@
 import type { LLMClient, ModelParams } from '../client/client.ts'
 import type { ProviderRegistry } from '../client/provider-registry.ts'
+import { policyCheck, type ToolPolicy } from '../guard/policy.ts'
 import type { AgentBlocks, AgentMemory, TokenCounter } from '../memory/memory.ts'
 import {
   type Check,
@@ -24,8 +25,10 @@ import { isSchema } from '../tools/schema.ts'
 import type { Schema, Tool } from '../tools/tool.ts'
 import type { ToolSet } from '../tools/toolset.ts'
 import type { ConversationStore } from '../transcript/store.ts'
+import type { Decisions } from './decisions.ts'
 import type { Hooks } from './hooks.ts'
 import type { Logger } from './logger.ts'
+import type { UnknownOutcomeHandler } from './unknown-outcome.ts'
 
 /** What an agent is. Only `client` is required. */
 export interface AgentOptions<Answer = string> extends RunLimits {
@@ -50,6 +53,20 @@ export interface AgentOptions<Answer = string> extends RunLimits {
   blocks?: AgentBlocks
   /** Keeps conversations. Default: in memory, gone with the agent. */
   store?: ConversationStore
+  /**
+   * When entries become durable. `step`: each before the effect that follows it and before the event that tells it, so that
+   * a run survives the process. `run`: all at the end of the run, or when it waits; a crash loses the run. Default `'step'`.
+   */
+  durability?: 'step' | 'run'
+  /** The id of the agent's own conversation, such as one that is in the store. Default: a new one. */
+  conversationId?: string
+  /** Which tool calls are executed, refused, or wait for somebody's approval. Default: all are executed. */
+  policy?: ToolPolicy
+  /**
+   * Settles a call of a `once` tool that was begun when its process died. Default: the model is told that its outcome is
+   * unknown.
+   */
+  onUnknownOutcome?: UnknownOutcomeHandler
   /** How tools are spoken of. Default `'auto'`: the provider's tool calling where the client has it, JSON otherwise. */
   protocol?: 'auto' | 'native' | 'json'
   /** Whether the model may, must (in its first reply) or cannot declare a plan. Default `'auto'`: it may. */
@@ -105,18 +122,26 @@ export interface RunLimits {
   onLimit?: 'throw' | 'land' | 'stop'
 }
 
-/** What one run may have of its own. Limits and `params` stand in for the agent's. */
-export interface RunOptions extends RunLimits {
-  /** Goes on with this conversation instead of the agent's own. */
-  conversation?: string
-  /** Runs on these messages alone, and keeps nothing. */
-  history?: readonly unknown[]
+/** What a run, or a part of one, may have of its own. Limits and `params` stand in for the agent's. */
+export interface PartOptions extends RunLimits {
   /** Stops the run when it aborts; its reason is kept. */
   signal?: AbortSignal
   /** Given to tools, hooks, config functions and instructions as it is; never sent or stored. */
   context?: unknown
   params?: ModelParams
   stream?: boolean
+}
+
+export interface RunOptions extends PartOptions {
+  /** Goes on with this conversation instead of the agent's own. */
+  conversation?: string
+  /** Runs on these messages alone, and keeps nothing. */
+  history?: readonly unknown[]
+}
+
+export interface ResumeOptions extends PartOptions {
+  /** What was decided about calls that wait, by their ids: `approve()`, `deny(reason)` or `edit(parameters)`. Those left out go on waiting. */
+  decisions?: Decisions
 }
 
 export interface InstructionsContext {
@@ -199,6 +224,10 @@ export const agentChecks: Checks = {
   memory: optional(either(oneOf(null), withMethods('an object with manageHistory()', 'manageHistory'))),
   blocks: optional(withMethods('MemoryBlocks', 'load', 'buildSystemPrompt', 'buildMessages')),
   store: optional(withMethods('a ConversationStore', 'init', 'append', 'read', 'list', 'delete', 'close')),
+  durability: optional(oneOf('step', 'run')),
+  conversationId: optional(filledText()),
+  policy: optional(policyCheck),
+  onUnknownOutcome: optional(fn()),
   protocol: optional(oneOf('auto', 'native', 'json')),
   planning: optional(oneOf('auto', 'required', 'off')),
   retry: optional(orElse(false, object(retryChecks))),
@@ -223,12 +252,24 @@ export const agentChecks: Checks = {
   runtime: optional(runtimeCheck),
 }
 
-export const runChecks: Checks = {
+const partChecks: Checks = {
   ...limitChecks,
-  conversation: optional(filledText()),
-  history: optional(that('an array of messages', Array.isArray)),
   signal: optional(withMethods('an AbortSignal', 'addEventListener', 'removeEventListener')),
   context: optional(that('anything', () => true)),
   params: optional(params),
   stream: optional(flag()),
+}
+
+export const runChecks: Checks = {
+  ...partChecks,
+  conversation: optional(filledText()),
+  history: optional(that('an array of messages', Array.isArray)),
+}
+
+export const resumeChecks: Checks = { ...partChecks, decisions: optional(object()) }
+
+export const recoverChecks: Checks = {
+  ...partChecks,
+  concurrency: optional(integer(1, 1000)),
+  idleMs: optional(number(0)),
 }

@@ -6,16 +6,21 @@ import { noUsage, type UserMessage } from '../messages.ts'
 import type { KnownSecrets } from '../tools/known-secrets.ts'
 import type { Outcome } from '../transcript/next.ts'
 import type { ConversationState } from './conversation-state.ts'
+import type { Decisions } from './decisions.ts'
 import type { EventQueue } from './event-queue.ts'
 import { runLoop } from './loop.ts'
 import { prepare } from './prepare.ts'
+import { resumeRun } from './resume-run.ts'
 import { Run } from './run.ts'
 import { scrubbedError } from './scrubbed-error.ts'
 import type { RunSettings } from './settings.ts'
+import type { Inbox } from './steering.ts'
 
 export interface RunOrder {
+  /** Of a new run. One that is resumed has its own. */
   readonly runId: string
-  readonly input: UserMessage
+  /** What is to be done: something the user said, or what is left of the last run. */
+  readonly work: { readonly input: UserMessage } | { readonly decisions: Decisions }
   readonly conversation: ConversationState
   readonly concurrency: 'queue' | 'reject'
   readonly settings: RunSettings
@@ -24,6 +29,7 @@ export interface RunOrder {
   /** Each of them stops the run. */
   readonly signals: readonly (AbortSignal | undefined)[]
   readonly queue: EventQueue
+  readonly inbox: Inbox
   /** Hears every event, beside the one who iterates. */
   readonly listen: (event: AgentEvent) => void
 }
@@ -32,7 +38,7 @@ type Ended = Outcome | { readonly status: 'aborted'; readonly error: TercetError
 
 /** Does one run, from `run_start` to `run_end`. Never rejects: whatever happens is in the result. */
 export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>> {
-  const { conversation, queue, runId } = order
+  const { conversation, queue, work, inbox } = order
   const { controller, unlink } = linkedController(...order.signals)
   const { signal } = controller
   // A run that is ending does not wait for its reader.
@@ -46,7 +52,8 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
   const run = new Run({ ...order, signal, tell, paced: () => queue.paced() })
   const timer = new AbortController()
 
-  run.emit({ type: 'run_start', runId, conversationId: conversation.id })
+  // The id of a run that is resumed is known once its conversation is loaded.
+  if ('input' in work) start(run)
   const turn = conversation.enter(order.concurrency)
   let begun = false
   let ended: Ended
@@ -55,19 +62,25 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
     await run.wait(prepare(order.settings))
     startTimer(run, controller, timer.signal)
     await run.wait(conversation.load())
-    const message = run.secrets.scrubber.value(order.input)
-    await run.append({ type: 'input', runId, message })
-    begun = true
-    await run.hook('onMessage', message)
+    if ('input' in work) {
+      const message = run.secrets.scrubber.value(work.input)
+      await run.append({ type: 'input', runId: run.runId, message })
+      begun = true
+      await run.hook('onMessage', message)
+    } else {
+      begun = await resumeRun(run, work.decisions, () => start(run))
+    }
     await run.paced()
     ended = await runLoop(run)
   } catch (thrown) {
     ended = outcomeOf(run, thrown)
   }
+  inbox.close()
   timer.abort('over')
   if (begun) ended = await close(run, ended)
 
   const result = resultOf(run, ended)
+  if (!run.isStarted) start(run)
   run.emit(endEvent(result))
   run.release()
   signal.removeEventListener('abort', unpace)
@@ -78,6 +91,11 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
     () => {},
   )
   return result
+}
+
+function start(run: Run): void {
+  run.isStarted = true
+  run.emit({ type: 'run_start', runId: run.runId, conversationId: run.conversation.id })
 }
 
 function startTimer(run: Run, controller: AbortController, stop: AbortSignal): void {
@@ -109,21 +127,28 @@ function outcomeOf(run: Run, thrown: unknown): Ended {
   return aborted ? { status: 'aborted', error } : { status: 'failed', error }
 }
 
-/** Writes down that the run has ended; open calls are then answered as interrupted. */
+/** Writes down that the run has ended, open calls being answered as interrupted, or that it waits. */
 async function close(run: Run, ended: Ended): Promise<Ended> {
+  const { runId } = run
+  const { status } = ended
   const error = 'error' in ended ? { code: ended.error.code, message: ended.error.message } : undefined
   try {
-    await run.append({
-      type: 'run_ended',
-      runId: run.runId,
-      status: ended.status,
-      ...('limit' in ended && { limit: ended.limit }),
-      ...(error && { error }),
-    })
+    await run.append(
+      status === 'suspended'
+        ? { type: 'run_suspended', runId }
+        : {
+            type: 'run_ended',
+            runId,
+            status,
+            ...('limit' in ended && { limit: ended.limit }),
+            ...(error && { error }),
+          },
+    )
+    await run.save()
     return ended
   } catch (thrown) {
     // What went wrong first is what the caller needs to know.
-    if (ended.status !== 'done') return ended
+    if (status !== 'done' && status !== 'suspended') return ended
     return { status: 'failed', error: scrubbedError(thrown, run.secrets.scrubber) }
   }
 }
@@ -144,6 +169,7 @@ function resultOf(run: Run, ended: Ended): RunResult<JsonValue> {
     ...('error' in ended && { error: ended.error }),
     ...(landed && { landed: true as const }),
     ...(limit && { limit }),
+    ...(ended.status === 'suspended' && { pending: ended.pending }),
     runId: run.runId,
     conversationId: run.conversation.id,
     history: run.transcript.history(),
@@ -157,12 +183,13 @@ function resultOf(run: Run, ended: Ended): RunResult<JsonValue> {
 }
 
 function endEvent(result: RunResult<JsonValue>): AgentEvent {
-  const { runId, status, limit, usage, answer, partial, error } = result
+  const { runId, status, limit, pending, usage, answer, partial, error } = result
   return {
     type: 'run_end',
     runId,
     status,
     ...(limit && { limit }),
+    ...(pending && { pending }),
     usage,
     ...(answer !== undefined && { answer }),
     ...(partial !== undefined && { partial }),

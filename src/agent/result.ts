@@ -1,4 +1,4 @@
-import { RunAbortedError, type TercetError } from '../errors.ts'
+import { RunAbortedError, RunSuspendedError, type TercetError } from '../errors.ts'
 import type { RunResult } from '../events.ts'
 
 /**
@@ -6,10 +6,13 @@ import type { RunResult } from '../events.ts'
  * `onLimit: 'stop'` whatever was said last as its answer.
  */
 export function unwrap<Answer>(result: RunResult<Answer>, onLimit: OnLimit): Answer {
-  const { status, answer, partial, error } = result
+  const { status, answer, partial, pending = [], conversationId } = result
   if (status === 'done') return answer as Answer // a run that is done has one
   // Text that was said last stands in for an answer, as the caller asked.
   if (status === 'limit' && onLimit === 'stop') return (partial ?? '') as Answer
+  const waits = status === 'suspended'
+  const callIds = pending.map(({ callId }) => callId)
+  const error = waits ? new RunSuspendedError(conversationId, callIds) : result.error
   throw withResult(error ?? new RunAbortedError(undefined), result)
 }
 

@@ -26,7 +26,8 @@ export interface SnapshotStep {
 }
 
 export interface SnapshotCall extends ToolCall {
-  readonly status: 'waiting' | 'started' | 'completed' | 'failed' | 'abandoned'
+  /** `undecided`: it waits for somebody's approval. */
+  readonly status: 'waiting' | 'undecided' | 'started' | 'completed' | 'failed' | 'abandoned'
   readonly progress?: JsonValue
   readonly result?: ToolResult
 }
@@ -68,6 +69,8 @@ export function reduceSnapshot(state: RunSnapshot, event: AgentEvent): RunSnapsh
         if (event.status === 'progress') return { ...call, progress: event.progress }
         return { ...call, status: event.status, result: event.result }
       })
+    case 'approval_required':
+      return withCall(state, event.stepId, event.callId, (call) => ({ ...call, status: 'undecided' }))
     case 'tool_results':
       return event.results.reduce(
         (now, result) =>

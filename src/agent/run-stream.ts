@@ -1,6 +1,8 @@
 import { ConfigurationError } from '../errors.ts'
 import type { AgentEvent, RunResult } from '../events.ts'
+import { type Content, parseContent } from '../messages.ts'
 import { EventQueue } from './event-queue.ts'
+import { Inbox } from './steering.ts'
 
 /**
  * One run, as it happens. Iterate it for the events, read `result` for what it came to, or both: nothing starts before
@@ -10,6 +12,7 @@ import { EventQueue } from './event-queue.ts'
 export class RunStream<Answer = string> implements AsyncIterable<AgentEvent>, AsyncDisposable {
   readonly #queue = new EventQueue()
   readonly #controller = new AbortController()
+  readonly #inbox = new Inbox()
   readonly #perform: RunPerformer<Answer>
   #result: Promise<RunResult<Answer>> | undefined
   #iterated = false
@@ -22,6 +25,16 @@ export class RunStream<Answer = string> implements AsyncIterable<AgentEvent>, As
   get result(): Promise<RunResult<Answer>> {
     this.#result ??= this.#start()
     return this.#result
+  }
+
+  /**
+   * Says something to the run while it goes on: before its next model call, which then sees it, it is appended to the
+   * conversation, and told by a `steering` event. Resolves with true when that is done, with false when the run ended before.
+   *
+   * @throws ConfigurationError for content that is none.
+   */
+  steer(content: Content): Promise<boolean> {
+    return this.#inbox.put({ role: 'user', content: parseContent(content, 'content') })
   }
 
   /** Ends the run, which has then the status `aborted`. `reason` stays untouched in its error. */
@@ -60,7 +73,7 @@ export class RunStream<Answer = string> implements AsyncIterable<AgentEvent>, As
     // One turn later, so that `const { result } = stream; for await (… of stream)` misses no event.
     await null
     try {
-      return await this.#perform(this.#queue, this.#controller.signal)
+      return await this.#perform(this.#queue, this.#controller.signal, this.#inbox)
     } finally {
       this.#queue.end()
     }
@@ -73,5 +86,9 @@ export class RunStream<Answer = string> implements AsyncIterable<AgentEvent>, As
   }
 }
 
-/** Does the run: tells events to `queue`, stops when `signal` aborts, and never rejects. */
-export type RunPerformer<Answer> = (queue: EventQueue, signal: AbortSignal) => Promise<RunResult<Answer>>
+/** Does the run: tells events to `queue`, stops when `signal` aborts, listens to `inbox`, and never rejects. */
+export type RunPerformer<Answer> = (
+  queue: EventQueue,
+  signal: AbortSignal,
+  inbox: Inbox,
+) => Promise<RunResult<Answer>>

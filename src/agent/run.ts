@@ -8,6 +8,7 @@ import type { RunFold, Transcript } from '../transcript/transcript.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { applyHooks, type HookInfo, type Hooks } from './hooks.ts'
 import type { RunSettings } from './settings.ts'
+import type { Inbox } from './steering.ts'
 
 export interface RunParts {
   readonly runId: string
@@ -16,6 +17,7 @@ export interface RunParts {
   readonly context: unknown
   readonly signal: AbortSignal
   readonly secrets: KnownSecrets
+  readonly inbox: Inbox
   /** Takes every event; gives a promise when the reader has to be waited for. */
   readonly tell: (event: AgentEvent) => void
   readonly paced: () => Promise<void> | undefined
@@ -23,12 +25,14 @@ export interface RunParts {
 
 /** One run under way: what the stages of an iteration share. */
 export class Run {
-  readonly runId: string
+  /** Of a run that is resumed, known once its conversation is loaded. */
+  runId: string
   readonly conversation: ConversationState
   readonly settings: RunSettings
   readonly context: unknown
   readonly signal: AbortSignal
   readonly secrets: KnownSecrets
+  readonly inbox: Inbox
   /** Waits until the reader of the events wants more. */
   readonly paced: () => Promise<void> | undefined
   readonly startedAt: number
@@ -39,6 +43,8 @@ export class Run {
   answer: JsonValue | undefined
   /** Set when its time is up. */
   timeout: RunTimeoutError | undefined
+  /** Its `run_start` was told. */
+  isStarted = false
   modelMs = 0
   toolMs = 0
   firstTokenMs: number | undefined
@@ -57,6 +63,7 @@ export class Run {
     this.context = parts.context
     this.signal = parts.signal
     this.secrets = parts.secrets
+    this.inbox = parts.inbox
     this.paced = parts.paced
     this.#tell = parts.tell
     this.stepId = parts.runId
@@ -112,11 +119,16 @@ export class Run {
   }
 
   /**
-   * Writes down what happened, free of secrets, and waits until it is durable; once the run is stopped, no longer than
-   * `graceMs`.
+   * Writes down what happened, free of secrets, and waits until it is durable, unless the whole run is written at its end;
+   * once the run is stopped, no longer than `graceMs`.
    */
-  append(entry: Entry): Promise<void> | undefined {
-    this.conversation.add([this.secrets.scrubber.value(entry)])
+  append(...entries: readonly Entry[]): Promise<void> | undefined {
+    this.conversation.add(entries.map((entry) => this.secrets.scrubber.value(entry)))
+    return this.settings.durability === 'step' ? this.save() : undefined
+  }
+
+  /** Makes durable what was written down. */
+  save(): Promise<void> | undefined {
     const saved = this.conversation.save()
     return saved && this.#withGrace(saved)
   }

@@ -1,4 +1,5 @@
 import type { LLMClient, LLMRequest, ModelParams } from '../client/client.ts'
+import type { ToolPolicy } from '../guard/policy.ts'
 import type { AgentBlocks, AgentMemory } from '../memory/memory.ts'
 import type { TokenCounts } from '../memory/tokens.ts'
 import type { Runtime } from '../runtime.ts'
@@ -6,7 +7,8 @@ import type { ToolRegistry } from '../tools/registry.ts'
 import type { CompiledSchema } from '../tools/schema.ts'
 import type { Policy } from '../transcript/next.ts'
 import type { Hooks } from './hooks.ts'
-import type { AgentOptions, InstructionsContext, RunOptions } from './options.ts'
+import type { AgentOptions, InstructionsContext, PartOptions } from './options.ts'
+import type { UnknownOutcomeHandler } from './unknown-outcome.ts'
 
 /** What of an agent its runs share. */
 export interface AgentParts {
@@ -31,6 +33,9 @@ export interface RunSettings extends AgentParts {
   readonly contextWindow?: number
   readonly maxOutputTokens?: number
   readonly policy: Policy
+  readonly toolPolicy?: ToolPolicy
+  readonly onUnknownOutcome?: UnknownOutcomeHandler
+  readonly durability: 'step' | 'run'
   readonly timeoutMs: number
   readonly toolConcurrency: number
   readonly maxToolOutput: number
@@ -44,9 +49,9 @@ export interface RunSettings extends AgentParts {
 export function settingsOf<Answer>(
   parts: AgentParts,
   agent: AgentOptions<Answer>,
-  run: RunOptions,
+  run: PartOptions,
 ): RunSettings {
-  const { contextWindow, maxOutputTokens } = agent
+  const { contextWindow, maxOutputTokens, policy: toolPolicy, onUnknownOutcome } = agent
   const maxToolRounds = run.maxToolRounds ?? agent.maxToolRounds
   const params = {
     ...(maxOutputTokens !== undefined && { maxOutputTokens }),
@@ -70,6 +75,9 @@ export function settingsOf<Answer>(
       outputRepairAttempts: agent.outputRepairAttempts ?? 2,
       onLimit: run.onLimit ?? agent.onLimit ?? 'throw',
     },
+    ...(toolPolicy && { toolPolicy }),
+    ...(onUnknownOutcome && { onUnknownOutcome }),
+    durability: agent.durability ?? 'step',
     timeoutMs: run.timeoutMs ?? agent.timeoutMs ?? 300_000,
     toolConcurrency: agent.toolConcurrency ?? 4,
     maxToolOutput: agent.maxToolOutput ?? 50_000,

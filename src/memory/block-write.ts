@@ -1,6 +1,7 @@
 import { type Check, that } from '../options.ts'
-import type { BlockChange, BlockTier } from '../transcript/entry.ts'
+import type { BlockTier } from '../transcript/entry.ts'
 import { appended, type BlockState } from './block-state.ts'
+import type { Decided } from './block-transcript.ts'
 import { codePointsOf } from './tokens.ts'
 
 /** What became of something the model wrote. `unchanged`: it stood there already, or was written with the same key. */
@@ -9,9 +10,6 @@ export type BlockWrite =
   | { readonly outcome: 'proposed'; readonly proposalId: string }
   /** `reason` tells the model what to do instead. */
   | { readonly outcome: 'refused'; readonly reason: string }
-
-/** What a change comes to, and the change itself; without one, nothing is written. */
-export type Decided<Result> = readonly [result: Result, change?: BlockChange]
 
 /** What the model wants to write, and where a new block goes. */
 export interface WrittenBlock {
@@ -31,7 +29,8 @@ export function writeByPermission(
   const { label, content, tier, key } = written
   if (key !== undefined && state.hasKey(key)) return [{ outcome: 'unchanged' }]
   const block = state.block(label)
-  if (!block && labelCheck.find(label, 'label')) return refused(`The label must be ${labelCheck.wanted}.`)
+  const fault = block ? undefined : labelCheck().find(label, 'The label')
+  if (fault) return refused(`${fault.path} ${fault.says}.`)
   const permission = block?.permission ?? 'readwrite'
   if (permission === 'readonly') {
     return refused(`"${label}" is read-only: you cannot change it. Write to another block.`)
@@ -66,7 +65,8 @@ export function writeByPermission(
 const refused = (reason: string): Decided<BlockWrite> => [{ outcome: 'refused', reason }]
 
 // Labels are headings in prompts.
-export const labelCheck: Check = that(
-  '1 to 100 characters on one line, without blanks around them',
-  (label) => typeof label === 'string' && /^\S(.{0,98}\S)?$/u.test(label),
-)
+export const labelCheck = (): Check =>
+  that(
+    '1 to 100 characters on one line, without blanks around them',
+    (label) => typeof label === 'string' && /^\S(.{0,98}\S)?$/u.test(label),
+  )

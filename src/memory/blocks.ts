@@ -1,7 +1,8 @@
-import { ApprovalError, ConfigurationError, isTercetError } from '../errors.ts'
+import { ApprovalError, ConfigurationError } from '../errors.ts'
 import type { Message } from '../messages.ts'
 import {
   type Check,
+  type Checks,
   checkOptions,
   filledText,
   fn,
@@ -14,11 +15,11 @@ import {
 } from '../options.ts'
 import type { BlockPermission, BlockTier } from '../transcript/entry.ts'
 import { type ConversationStore, MemoryStore } from '../transcript/store.ts'
-import { checkEntry } from '../transcript/stored-entry.ts'
 import { buildMessages, buildSystemPrompt } from './block-prompt.ts'
 import { type BlockHit, type Embed, MeaningIndex, rankByWords } from './block-search.ts'
-import { type BlockProposal, BlockState, type MemoryBlock } from './block-state.ts'
-import { type BlockWrite, type Decided, labelCheck, writeByPermission } from './block-write.ts'
+import type { BlockProposal, MemoryBlock } from './block-state.ts'
+import { BlockTranscript } from './block-transcript.ts'
+import { type BlockWrite, labelCheck, writeByPermission } from './block-write.ts'
 import type { AgentBlocks } from './memory.ts'
 import { codePointsOf } from './tokens.ts'
 
@@ -65,19 +66,15 @@ export interface BlockSearchOptions {
  * so that any number of these objects, in any number of processes, can share one id.
  */
 export class MemoryBlocks implements AgentBlocks {
-  readonly #store: ConversationStore
-  readonly #id: string
+  readonly #transcript: BlockTranscript
   readonly #maxBlockLength: number
   readonly #embed: Embed | undefined
   readonly #meanings = new MeaningIndex()
-  #state = new BlockState()
-  /** The last visit to the store. They come one after another: before one is over, no other knows the version. */
-  #visit: Promise<unknown> = Promise.resolve()
 
   /** @throws ConfigurationError */
   constructor(options: MemoryBlocksOptions = {}) {
     checkOptions('MemoryBlocks', options, {
-      store: optional(storeCheck),
+      store: optional(storeCheck()),
       id: optional(filledText()),
       maxBlockLength: optional(integer(1)),
       embed: optional(fn()),
@@ -89,8 +86,7 @@ export class MemoryBlocks implements AgentBlocks {
         'MemoryBlocks option id is required with a store: name whose blocks these are, such as "blocks:user-42".',
       )
     }
-    this.#store = store ?? new MemoryStore()
-    this.#id = id ?? 'blocks'
+    this.#transcript = new BlockTranscript(store ?? new MemoryStore(), id ?? 'blocks')
     this.#maxBlockLength = maxBlockLength
     this.#embed = embed
   }
@@ -109,20 +105,20 @@ export class MemoryBlocks implements AgentBlocks {
 
   /** What the model proposed and nobody has decided yet, oldest first. */
   get pending(): readonly BlockProposal[] {
-    return this.#state.proposals
+    return this.#transcript.state.proposals
   }
 
   get(label: string): MemoryBlock | undefined {
-    return this.#state.block(label)
+    return this.#transcript.state.block(label)
   }
 
   /**
    * Brings in what other objects and processes changed. An agent does so at the beginning of each run.
    *
-   * @throws ConfigurationError if a conversation has the id, CorruptEntryError, and what the store throws.
+   * @throws ConfigurationError if a conversation has the id; CorruptEntryError, StoreError.
    */
   load(): Promise<void> {
-    return this.#next(() => this.#read(this.#state))
+    return this.#transcript.load()
   }
 
   /**
@@ -132,12 +128,8 @@ export class MemoryBlocks implements AgentBlocks {
    * what `load` throws.
    */
   async set(label: string, content: string, options: BlockOptions = {}): Promise<void> {
-    checkOptions(
-      'blocks.set()',
-      { ...options, label, content },
-      { ...setChecks, content: contentCheck(this.#maxBlockLength) },
-    )
-    await this.#change((state) => {
+    checkOptions('blocks.set()', { ...options, label, content }, setChecks(this.#maxBlockLength))
+    await this.#transcript.change((state) => {
       const known = state.block(label)
       const description = options.description ?? known?.description
       const block: MemoryBlock = {
@@ -153,7 +145,9 @@ export class MemoryBlocks implements AgentBlocks {
 
   /** Takes a block out, with its proposals. Does nothing if there is none. */
   async delete(label: string): Promise<void> {
-    await this.#change((state) => (state.block(label) ? [undefined, { do: 'delete', label }] : [undefined]))
+    await this.#transcript.change((state) =>
+      state.block(label) ? [undefined, { do: 'delete', label }] : [undefined],
+    )
   }
 
   /**
@@ -165,7 +159,7 @@ export class MemoryBlocks implements AgentBlocks {
   write(label: string, content: string, options: BlockWriteOptions = {}): Promise<BlockWrite> {
     const { tier = 'working', key } = options
     const written = { label, content, tier, ...(key !== undefined && { key }) }
-    return this.#change((state) => writeByPermission(state, written, this.#maxBlockLength))
+    return this.#transcript.change((state) => writeByPermission(state, written, this.#maxBlockLength))
   }
 
   /**
@@ -206,11 +200,11 @@ export class MemoryBlocks implements AgentBlocks {
   }
 
   #ofTier(tier: BlockTier): readonly MemoryBlock[] {
-    return this.#state.blocks.filter((block) => block.tier === tier)
+    return this.#transcript.state.blocks.filter((block) => block.tier === tier)
   }
 
   async #settle(proposalId: string, approved: boolean): Promise<void> {
-    await this.#change((state) => {
+    await this.#transcript.change((state) => {
       const proposal = state.proposal(proposalId)
       if (proposal) return [undefined, { do: 'settle', label: proposal.label, proposalId, approved }]
       const pending = state.proposals.map((each) => each.proposalId).join(', ') || 'none'
@@ -221,66 +215,21 @@ export class MemoryBlocks implements AgentBlocks {
       )
     })
   }
-
-  /** Makes the change that is decided on in view of the newest state; when somebody else was faster, decides anew. */
-  #change<Result>(decide: (state: BlockState) => Decided<Result>): Promise<Result> {
-    return this.#next(async () => {
-      for (let attempt = 1; ; attempt++) {
-        await this.#read(this.#state)
-        const [result, change] = decide(this.#state)
-        if (!change) return result
-        try {
-          await this.#store.append(this.#id, this.#state.version, [{ type: 'block', change }])
-        } catch (error) {
-          const isConflict = isTercetError(error) && error.code === 'conflict'
-          if (!isConflict || attempt === mostAttempts) throw error
-          // From the beginning: the blocks may have been deleted and begun anew.
-          const state = new BlockState()
-          await this.#read(state)
-          this.#state = state
-          continue
-        }
-        this.#state.apply(change)
-        return result
-      }
-    })
-  }
-
-  async #read(state: BlockState): Promise<void> {
-    await this.#store.init()
-    for (const entry of await this.#store.read(this.#id, state.version)) {
-      const checked = checkEntry(entry, { conversationId: this.#id, position: state.version })
-      if (checked.type !== 'block') {
-        throw new ConfigurationError(
-          'id',
-          `"${this.#id}" is a conversation, not memory blocks. Give the blocks an id of their own, such as "blocks:${this.#id}".`,
-        )
-      }
-      state.apply(checked.change)
-    }
-  }
-
-  #next<Result>(visit: () => Promise<Result>): Promise<Result> {
-    const done = this.#visit.then(visit)
-    this.#visit = done.catch(() => {})
-    return done
-  }
 }
 
-// Each conflict means that somebody else has written: only as many at once could use them all up.
-const mostAttempts = 10
+const storeCheck = () =>
+  that('a ConversationStore', (value) => {
+    if (typeof value !== 'object' || value === null) return false
+    return ['init', 'append', 'read'].every((name) => typeof Reflect.get(value, name) === 'function')
+  })
 
-const storeCheck = that('a ConversationStore', (value) => {
-  if (typeof value !== 'object' || value === null) return false
-  return ['init', 'append', 'read'].every((name) => typeof Reflect.get(value, name) === 'function')
-})
-
-const setChecks = {
-  label: labelCheck,
+const setChecks = (maxBlockLength: number): Checks => ({
+  label: labelCheck(),
+  content: contentCheck(maxBlockLength),
   tier: optional(oneOf('core', 'working', 'archival')),
   permission: optional(oneOf('readonly', 'append', 'readwrite', 'approval')),
   description: optional(text()),
-}
+})
 
 // What a block says is not told in an error.
 const contentCheck = (maxLength: number): Check =>

@@ -1,4 +1,5 @@
 import type {
+  AgentApprovalRequired,
   AgentEvent,
   AgentRunEnd,
   AgentStepEvent,
@@ -91,6 +92,7 @@ type Stage = 'calling' | 'streaming' | 'streamed' | 'counted' | 'planned' | 'too
 const moves: {
   readonly [Type in IterationEvent['type']]: { readonly from: readonly Stage[]; readonly to: Stage }
 } = {
+  steering: { from: ['calling'], to: 'calling' },
   retry: { from: ['calling'], to: 'calling' },
   stream_start: { from: ['calling'], to: 'streaming' },
   token: { from: ['streaming'], to: 'streaming' },
@@ -100,6 +102,7 @@ const moves: {
   plan: { from: ['calling', 'streamed', 'counted'], to: 'planned' },
   step: { from: ['calling', 'streamed', 'counted', 'planned'], to: 'tools' },
   tool_execution: { from: ['tools'], to: 'tools' },
+  approval_required: { from: ['tools'], to: 'tools' },
   tool_results: { from: ['tools'], to: 'results' },
   final_response: { from: ['calling', 'streamed', 'counted', 'planned'], to: 'final' },
 }
@@ -132,6 +135,7 @@ class Iteration {
     this.stage = move.to
     if (event.type === 'step') return this.#ask(event)
     if (event.type === 'tool_execution') return this.#execute(event)
+    if (event.type === 'approval_required') return this.#wait(event)
     if (event.type === 'tool_results') return this.#answer(event)
     return undefined
   }
@@ -178,6 +182,12 @@ class Iteration {
     if (result.ok !== (event.status === 'completed'))
       return `call ${callId} is told as ${status}, but ok is ${result.ok}`
     return undefined
+  }
+
+  #wait({ callId, toolName }: AgentApprovalRequired): string | undefined {
+    const call = this.#calls.get(callId)
+    if (call?.toolName !== toolName) return `call ${callId} of the tool ${toolName} is not of this step`
+    return call.state === 'asked' ? undefined : `call ${callId} waits for approval, but ${told[call.state]}`
   }
 
   #answer({ results }: AgentToolResultsEvent): string | undefined {

@@ -15,7 +15,14 @@ import { didYouMean } from '../options.ts'
 import type { Runtime } from '../runtime.ts'
 import { buildInput, type InputScope, type RegisteredTool, type ToolInput } from './input.ts'
 import { cutText, outputJson, outputObject, outputText } from './output.ts'
-import { type DynamicTools, type Effect, isToolOutput, type Tool, type ToolContext } from './tool.ts'
+import {
+  type DynamicTools,
+  type Effect,
+  isToolOutput,
+  type Tool,
+  type ToolContext,
+  type ToolOutput,
+} from './tool.ts'
 
 /** What a call is run in. */
 export interface ExecutionScope extends InputScope {
@@ -60,6 +67,18 @@ export async function executeToolCall(
     // Not the tool's work: the clock, or a getter of the tool.
     return render(call, undefined, failed('unexpected', messageOf(thrown)), 0, scope)
   }
+}
+
+type Wording = Pick<ExecutionScope, 'secrets' | 'maxOutput' | 'onDiagnostic'>
+
+/** The result of a call whose outcome was found out, as if the tool had just given it. */
+export function settledResult(
+  call: ToolCall,
+  tool: Tool | undefined,
+  outcome: ToolOutput,
+  wording: Wording,
+): ToolResult {
+  return render(call, tool, returned(outcome), 0, wording).result
 }
 
 /** How a call ended, before it is put into words for the model. */
@@ -253,7 +272,7 @@ function render(
   tool: Tool | undefined,
   ending: Ending,
   durationMs: number,
-  scope: ExecutionScope,
+  scope: Wording,
 ): ToolOutcome {
   const { scrubber } = scope.secrets
   const isOk = ending.status === 'completed'
@@ -283,7 +302,7 @@ function modelText(
   tool: Tool | undefined,
   output: unknown,
   data: JsonValue | undefined,
-  { onDiagnostic, secrets }: ExecutionScope,
+  { onDiagnostic, secrets }: Wording,
 ): string {
   if (typeof tool?.formatOutput === 'function') {
     try {

@@ -79,7 +79,7 @@ export interface ToolFinishedEntry {
   readonly type: 'tool_finished'
   readonly runId: string
   readonly result: ToolResult
-  /** Said to the model below the result: it repeats itself. */
+  /** Said to the model below the result: it repeats itself, or somebody changed the parameters. */
   readonly nudge?: string
 }
 
@@ -120,6 +120,8 @@ export interface RunSuspendedEntry {
 export interface RunResumedEntry {
   readonly type: 'run_resumed'
   readonly runId: string
+  /** Tells this claim to the run from every other, so that of two who resume at once only one believes it has won. */
+  readonly attemptId: string
 }
 
 export interface RunEndedEntry {

@@ -9,10 +9,10 @@ import {
   type TercetError,
   ToolExecutionError,
 } from '../errors.ts'
-import type { RunLimit } from '../events.ts'
+import type { PendingCall, RunLimit } from '../events.ts'
 import type { ToolCall } from '../messages.ts'
-import type { ReplyEntry } from './entry.ts'
-import { fingerprint, type RunFold, type Transcript } from './transcript.ts'
+import type { Decision, ReplyEntry } from './entry.ts'
+import { fingerprint, isUndecided, type RunFold, type Transcript } from './transcript.ts'
 
 /** What must happen now. */
 export type Action =
@@ -35,10 +35,13 @@ export interface PlannedCall {
   readonly verdict: 'run' | 'block' | 'skip'
   /** The key of an execution that was started and of which nothing else is known. */
   readonly started?: string
+  /** What somebody decided about it. */
+  readonly decision?: Decision
 }
 
 export type Outcome =
   | { readonly status: 'done'; readonly landed?: RunLimit }
+  | { readonly status: 'suspended'; readonly pending: readonly PendingCall[] }
   | { readonly status: 'refused' | 'failed'; readonly error: TercetError }
   | { readonly status: 'limit'; readonly limit: RunLimit; readonly error: TercetError }
 
@@ -62,10 +65,14 @@ export const repeatLevels = { nudge: 3, block: 4, end: 5 } as const
 export function next(transcript: Transcript, policy: Policy): Action {
   const run = transcript.run
   if (!run) throw new TypeError('next() needs a transcript in which a run has begun.')
-  if (run.pending.length > 0) return execute(run, run.pending, policy)
+  const pending = run.pending.filter(({ id }) => !isUndecided(run, id))
+  if (pending.length > 0) return execute(run, pending, policy)
+  if (run.pending.length > 0) return finish({ status: 'suspended', pending: pendingCalls(run) })
 
   const { last } = run
-  if (last?.landing) return finish(afterLanding(last, last.landing, run, policy))
+  // Who resumes a run after its last word wants more than that.
+  if (last?.landing && !(run.resumed && last.kind !== 'final'))
+    return finish(afterLanding(last, last.landing, run, policy))
   if (last?.kind === 'final') return finish({ status: 'done' })
   if (last?.kind === 'refused') {
     const said = last.text.trim() || last.stopReason
@@ -84,14 +91,26 @@ function execute(run: RunFold, pending: readonly ToolCall[], policy: Policy): Ac
   const skip = policy.maxToolRounds !== undefined && run.toolRounds > policy.maxToolRounds
   const calls = pending.map((call): PlannedCall => {
     const started = run.started.get(call.id)
+    const decision = run.decided.get(call.id)
     const blocked = timesMade(run, call, policy) + 1 >= repeatLevels.block
     return {
       call,
       verdict: skip ? 'skip' : blocked ? 'block' : 'run',
       ...(started !== undefined && { started }),
+      ...(decision && { decision }),
     }
   })
   return { do: 'execute', calls }
+}
+
+/** The calls that wait for somebody's decision, in their order. */
+function pendingCalls(run: RunFold): PendingCall[] {
+  return run.pending.flatMap(({ id }) => {
+    const request = run.requested.get(id)
+    if (!request) return []
+    const { callId, toolName, parameters, expiresAt } = request
+    return [{ callId, toolName, parameters, ...(expiresAt !== undefined && { expiresAt }) }]
+  })
 }
 
 /** The limit that a further call would break, if any. */

@@ -203,7 +203,7 @@ const shapes: Readonly<Record<Entry['type'], Checks>> = {
     decision: members({ decision: filledText(), parameters: optional(object()), reason: optional(text()) }),
   },
   run_suspended: { runId: filledText() },
-  run_resumed: { runId: filledText() },
+  run_resumed: { runId: filledText(), attemptId: filledText() },
   run_ended: {
     runId: filledText(),
     status: filledText(),

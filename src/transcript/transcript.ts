@@ -10,7 +10,14 @@ import {
   toolMessage,
   type Usage,
 } from '../messages.ts'
-import type { Entry, ReplyEntry, RunEndedEntry, ToolFinishedEntry } from './entry.ts'
+import type {
+  ApprovalRequestedEntry,
+  Decision,
+  Entry,
+  ReplyEntry,
+  RunEndedEntry,
+  ToolFinishedEntry,
+} from './entry.ts'
 
 /**
  * A conversation as it happened: entries are only ever appended. Beside them it keeps what everything else asks for, one
@@ -23,6 +30,8 @@ export class Transcript {
   /** Messages that came in while calls were open: they stand after the results. */
   #waiting: Message[] = []
   #open: Exchange | undefined
+  /** The message of a reply that was cut off, if that was the last one. */
+  #partial: Message | undefined
   #run: RunFold | undefined
   #plans = 0
   #usage: Usage = noUsage
@@ -59,7 +68,7 @@ export class Transcript {
   history(): Message[] {
     const open = this.#open
     if (!open) return this.#messages.slice()
-    return [...this.#messages, ...closed(open), ...this.#waiting]
+    return [...this.#messages, ...closed(open, this.#run), ...this.#waiting]
   }
 
   append(entry: Entry): void {
@@ -88,12 +97,34 @@ export class Transcript {
         if (this.#run) this.#run.ended = entry
         return
       case 'approval_requested':
+        this.#run?.requested.set(entry.callId, entry)
+        return
       case 'approval_decided':
+        this.#run?.decided.set(entry.callId, entry.decision)
+        return
       case 'run_suspended':
+        if (this.#run) this.#run.suspended = true
+        return
       case 'run_resumed':
+        this.#resume()
+        return
       case 'block':
         return
     }
+  }
+
+  #resume(): void {
+    const run = this.#run
+    if (!run) return
+    run.suspended = false
+    run.resumed = true
+    // What was cut off is said anew: no model is asked to go on from half a sentence of its own.
+    if (run.last?.kind === 'partial' && this.#partial === this.#messages.at(-1)) this.#messages.pop()
+    if (!run.ended) return
+    run.ended = undefined
+    run.failures = undefined
+    run.unread = { malformed: 0, invalidOutput: 0 }
+    run.repeats.clear()
   }
 
   #remember(message: Message): void {
@@ -110,6 +141,7 @@ export class Transcript {
     const run = this.#run
     if (run) countReply(run, entry)
     const message = this.#messageOf(entry)
+    this.#partial = entry.kind === 'partial' ? message : undefined
     if (!message) return
     this.#close()
     const calls = message.toolCalls ?? []
@@ -167,7 +199,7 @@ export class Transcript {
 
   #close(): void {
     if (this.#open) {
-      for (const message of [...closed(this.#open), ...this.#waiting]) this.#keep(message)
+      for (const message of [...closed(this.#open, this.#run), ...this.#waiting]) this.#keep(message)
       this.#open = undefined
       this.#waiting = []
     }
@@ -196,7 +228,19 @@ export interface RunFold {
   /** How often each call was made, with the same result each time, since something new was last learned. */
   readonly repeats: Map<string, number>
   readonly learned: Set<string>
+  /** Calls that needed approval, and what was decided about them. */
+  readonly requested: Map<string, ApprovalRequestedEntry>
+  readonly decided: Map<string, Decision>
+  /** Everything that is left to do waits for decisions. */
+  suspended: boolean
+  /** It was taken up again after its last reply. */
+  resumed: boolean
   ended: RunEndedEntry | undefined
+}
+
+/** Whether a pending call waits for somebody's decision. */
+export function isUndecided(run: RunFold, callId: string): boolean {
+  return run.requested.has(callId) && !run.decided.has(callId)
 }
 
 /** The same for two calls of the same tool with equal parameters, or with the same that cannot be read. */
@@ -211,13 +255,19 @@ interface Exchange {
 }
 
 const interrupted = 'No result: the run was interrupted, so the outcome of this call is unknown.'
+const notBegun = 'Not executed: the run was interrupted before this call began.'
+const notApproved = 'Not executed: this call was not approved.'
 
-function closed({ message, calls, results }: Exchange): Message[] {
+/** The exchange as messages. Only a call that was started may have had an effect. */
+function closed({ message, calls, results }: Exchange, run: RunFold | undefined): Message[] {
   return [
     message,
     ...calls.map((call) => {
       const finished = results.get(call.id)
-      if (!finished) return toolMessage(call, interrupted, false)
+      if (!finished) {
+        if (run?.started.has(call.id)) return toolMessage(call, interrupted, false)
+        return toolMessage(call, run && isUndecided(run, call.id) ? notApproved : notBegun, false)
+      }
       const { result, nudge } = finished
       return toolMessage(call, nudge ? `${result.output}\n\n${nudge}` : result.output, result.ok)
     }),
@@ -239,6 +289,10 @@ function newRun(runId: string): RunFold {
     failures: undefined,
     repeats: new Map(),
     learned: new Set(),
+    requested: new Map(),
+    decided: new Map(),
+    suspended: false,
+    resumed: false,
     ended: undefined,
   }
 }
@@ -246,6 +300,7 @@ function newRun(runId: string): RunFold {
 function countReply(run: RunFold, entry: ReplyEntry): void {
   run.iterations++
   run.last = entry
+  run.resumed = false
   run.usage = addUsage(run.usage, entry.usage)
   if (entry.plan !== undefined) run.plan = entry.plan
   if (entry.kind === 'step') run.toolRounds++

@@ -76,5 +76,5 @@ test('a store that fails fails the run, and nothing else', async () => {
     }
   }
   const result = await agent(new Full(), ['Never said.']).runStream('Go', { conversation: 'c' }).result
-  expect(result).toMatchObject({ status: 'failed', error: { code: 'unexpected', message: 'disk full' } })
+  expect(result).toMatchObject({ status: 'failed', error: { code: 'store' } })
 })

@@ -8,6 +8,7 @@ import { call, finished, input, reply, runId, started, step } from './entries.ts
 const weather = call('c1', 'weather', { city: 'Oslo' })
 const time = call('c2', 'time')
 const interrupted = 'No result: the run was interrupted, so the outcome of this call is unknown.'
+const notBegun = 'Not executed: the run was interrupted before this call began.'
 
 describe('the history', () => {
   test('has the results in the order of the calls, whatever finished first', () => {
@@ -29,6 +30,11 @@ describe('the history', () => {
 
   test('answers calls that are still open as interrupted, without writing that down', () => {
     const transcript = new Transcript([input(), step(weather, time), finished(weather, 'sun')])
+    expect(transcript.history().slice(2)).toEqual([
+      toolMessage(weather, 'sun'),
+      toolMessage(time, notBegun, false),
+    ])
+    transcript.append(started('c2'))
     expect(transcript.history().slice(2)).toEqual([
       toolMessage(weather, 'sun'),
       toolMessage(time, interrupted, false),
@@ -74,7 +80,7 @@ describe('the history', () => {
     const transcript = new Transcript([input(), step(weather), reply('final', 'Sun.')])
     expect(transcript.history().slice(1)).toEqual([
       assistant('', [weather]),
-      toolMessage(weather, interrupted, false),
+      toolMessage(weather, notBegun, false),
       assistant('Sun.'),
     ])
   })
@@ -95,6 +101,8 @@ describe('the history', () => {
       fc.constantFrom(started('c1'), started('c2')),
       fc.constantFrom(reply('final', 'Done.'), reply('partial', 'Do'), reply('malformed', 'x')),
       fc.constant({ type: 'run_ended' as const, runId, status: 'aborted' as const }),
+      fc.constant({ type: 'run_resumed' as const, runId, attemptId: 'a' }),
+      fc.constant({ type: 'run_suspended' as const, runId }),
     )
     fc.assert(
       fc.property(fc.array(entry, { maxLength: 30 }), (entries) => {
