@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: 'test/support/postgres.setup.ts',
     // No test waits for time to pass; a slow machine may still need some.
     testTimeout: 60_000,
     hookTimeout: 60_000,

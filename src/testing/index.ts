@@ -3,13 +3,11 @@ export {
   type VirtualClockOptions,
   virtualClock,
 } from './clock.ts'
-export {
-  type ClientCaseName,
-  type ClientConformanceOptions,
-  type ConformanceCase,
-  clientConformance,
-} from './conformance/client.ts'
+export { type ClientCaseName, clientConformance } from './conformance/client.ts'
 export type { ClientUnderTest, ConformanceSettings, MakeClient } from './conformance/client-stage.ts'
+export type { ConformanceCase, ConformanceOptions } from './conformance/conformance.ts'
+export { type StoreCaseName, storeConformance } from './conformance/store.ts'
+export type { MakeStore, StoreUnderTest } from './conformance/store-stage.ts'
 export { checkEvents, EventGrammar } from './event-grammar.ts'
 export {
   type CallOf,

@@ -8,12 +8,11 @@ import {
   type MakeClient,
   plain,
   Stage,
-  same,
-  thrownBy,
   turns,
   until,
   watchedSignal,
 } from './client-stage.ts'
+import { same, thrownBy } from './expectations.ts'
 
 const long: StrictReply = { text: 'One two three four five six.', usage: { inputTokens: 1, outputTokens: 6 } }
 const waiting: StrictFault = { fault: 'hang' }

@@ -1,6 +1,7 @@
 import type { LLMErrorKind } from '../../errors.ts'
 import type { DeliveryFault, FailureKind, StrictFault } from '../strict-contract.ts'
-import { type MakeClient, Stage, same, sameKind, turns } from './client-stage.ts'
+import { type MakeClient, Stage, sameKind, turns } from './client-stage.ts'
+import { same } from './expectations.ts'
 
 /** What each failure is told as, and whether the same request may succeed later. */
 const kinds: Readonly<Record<FailureKind, { kinds: readonly LLMErrorKind[]; retryable: boolean }>> = {

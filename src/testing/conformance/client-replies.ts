@@ -9,8 +9,8 @@ import {
   type PlainResponse,
   plain,
   Stage,
-  same,
 } from './client-stage.ts'
+import { same } from './expectations.ts'
 
 const usage = { inputTokens: 12, outputTokens: 7 }
 

@@ -1,4 +1,3 @@
-import { deepStrictEqual } from 'node:assert/strict'
 import { getEventListeners } from 'node:events'
 import { setImmediate } from 'node:timers'
 import { inspect } from 'node:util'
@@ -10,6 +9,7 @@ import type { Runtime } from '../../runtime.ts'
 import { virtualClock } from '../clock.ts'
 import type { Chunking } from '../strict-bytes.ts'
 import type { StrictFault, StrictReply } from '../strict-contract.ts'
+import { same, thrownBy } from './expectations.ts'
 
 /** How a client is to be made for one case. */
 export interface ConformanceSettings {
@@ -197,38 +197,9 @@ export function checkAborted(thrown: unknown, reason: unknown, what: string): vo
   throw new Error(`${what}: an abort came as ${inspect(thrown)}.`, { cause: thrown })
 }
 
-export async function thrownBy(promise: PromiseLike<unknown>): Promise<unknown> {
-  try {
-    const value = await promise
-    throw new Served(value)
-  } catch (error) {
-    if (error instanceof Served) {
-      throw new Error(`It should have failed, and gave ${inspect(error.value)}.`, { cause: error })
-    }
-    return error
-  }
-}
-
-class Served extends Error {
-  readonly value: unknown
-
-  constructor(value: unknown) {
-    super('It was served.')
-    this.value = value
-  }
-}
-
 export function sameKind(error: LLMError, kinds: readonly LLMErrorKind[], what: string): void {
   if (kinds.includes(error.kind)) return
   throw new Error(`${what}: the error is of kind ${error.kind}, not ${kinds.join(' or ')}.`, { cause: error })
-}
-
-export function same(actual: unknown, expected: unknown, what: string): void {
-  try {
-    deepStrictEqual(actual, expected)
-  } catch (error) {
-    throw new Error(`${what}: ${error instanceof Error ? error.message : error}`, { cause: error })
-  }
 }
 
 /** Lets the event loop turn until it is so; the limit of whoever runs the case ends a wait in vain. */
