@@ -1,4 +1,7 @@
-import { describe, expect, test } from 'vitest'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import {
   ApprovalError,
   ConfigurationError,
@@ -14,6 +17,7 @@ import {
 import { buildMessages } from '../../src/memory/block-prompt.ts'
 import { rankByWords } from '../../src/memory/block-search.ts'
 import type { MemoryBlock } from '../../src/memory/block-state.ts'
+import { SqliteStore } from '../../src/stores/sqlite.ts'
 import { thrownBy } from '../support/outcome.ts'
 
 const id = 'blocks:ada'
@@ -115,6 +119,19 @@ describe('memory blocks', () => {
     expect(a.get('log')?.content.split('\n').sort()).toEqual(['a1', 'a2', 'a3', 'a4', 'b1', 'b2', 'b3', 'b4'])
     expect(b.get('log')).toEqual(a.get('log'))
     expect(new MemoryBlocks({ store, id: 'blocks:bob' }).working).toEqual([])
+  })
+
+  test('are kept in a file, and shared by two who have it open', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tercet-blocks-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    const stores = [1, 2].map(() => new SqliteStore({ path: join(folder, 'blocks.db') }))
+    const [a, b] = stores.map((store) => new MemoryBlocks({ store, id }))
+    await a?.set('human', 'Ada', { permission: 'append' })
+    await Promise.all([a?.write('human', 'from Oslo'), b?.write('human', 'vegan')])
+    await Promise.all([a?.load(), b?.load()])
+    expect(a?.get('human')?.content.split('\n').sort()).toEqual(['Ada', 'from Oslo', 'vegan'])
+    expect(b?.get('human')).toEqual(a?.get('human'))
+    for (const store of stores) await store.close()
   })
 
   test('keep both changes when another process was faster', async () => {
