@@ -11,6 +11,7 @@ export type { Conversation, ConversationRunOptions } from './agent/conversation.
 export { approve, type Decisions, deny, edit } from './agent/decisions.ts'
 export type { HookInfo, Hooks } from './agent/hooks.ts'
 export { consoleLogger, type Logger, type LogLevel } from './agent/logger.ts'
+export { memoryTools } from './agent/memory-tools.ts'
 export {
   type AgentOptions,
   autonomous,
@@ -119,7 +120,18 @@ export type {
 export { eventTypes, isEvent } from './events.ts'
 export type { PolicyScope, ToolPolicy, ToolRule, ToolRules } from './guard/policy.ts'
 export type { JsonObject, JsonSchema, JsonValue } from './json.ts'
-export type { AgentMemory, MemoryContext, TokenCounter } from './memory/memory.ts'
+export { buildMessages, buildSystemPrompt } from './memory/block-prompt.ts'
+export type { BlockHit, Embed, Vector } from './memory/block-search.ts'
+export type { BlockProposal, MemoryBlock } from './memory/block-state.ts'
+export type { BlockWrite } from './memory/block-write.ts'
+export {
+  type BlockOptions,
+  type BlockSearchOptions,
+  type BlockWriteOptions,
+  MemoryBlocks,
+  type MemoryBlocksOptions,
+} from './memory/blocks.ts'
+export type { AgentBlocks, AgentMemory, MemoryContext, TokenCounter } from './memory/memory.ts'
 export { type HistoryIssue, repairHistory, validateHistory } from './memory/repair.ts'
 export { SimpleAgentMemory, type SimpleAgentMemoryOptions } from './memory/simple.ts'
 export { estimateTokens } from './memory/tokens.ts'

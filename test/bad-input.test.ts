@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { Agent, ConfigurationError, retry, ToolSet, textClient, tool } from '../src/index.ts'
+import { Agent, ConfigurationError, MemoryBlocks, retry, ToolSet, textClient, tool } from '../src/index.ts'
 import { SimpleAgentMemory } from '../src/memory/simple.ts'
 import { TurnPruningMemory } from '../src/memory/turns.ts'
 import { AnthropicClient } from '../src/providers/anthropic.ts'
@@ -46,6 +46,7 @@ const makers: Record<string, (options: object) => unknown> = {
   retry: (options) => retry(options),
   SimpleAgentMemory: (options) => new SimpleAgentMemory(options),
   TurnPruningMemory: (options) => new TurnPruningMemory(options),
+  MemoryBlocks: (options) => new MemoryBlocks(options),
 }
 
 /** What each option accepts; every other sample must be refused. */
@@ -59,6 +60,7 @@ const accepted: Record<string, Record<string, readonly Kind[]>> = {
     tools: [],
     output: ['object'],
     memory: ['null'],
+    blocks: [],
     store: [],
     protocol: [],
     planning: [],
@@ -188,6 +190,7 @@ const accepted: Record<string, Record<string, readonly Kind[]>> = {
     pruneThreshold: [],
     summarize: ['function'],
   },
+  MemoryBlocks: { store: [], id: ['text'], maxBlockLength: ['number'], embed: ['function'] },
 }
 
 function thrownBy(action: () => unknown): unknown {

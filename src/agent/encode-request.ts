@@ -15,6 +15,7 @@ export async function encodeRequest(
 ): Promise<{ protocol: Protocol; request: LLMRequest }> {
   const { settings } = run
   const { client, registry, output, params } = settings
+  if (settings.blocks) await run.wait(settings.blocks.load())
   const tools = await run.wait(registry.definitions())
   const instructions = await instructionsOf(run)
   const protocol = await protocolFor(run, tools.length)
@@ -49,14 +50,15 @@ async function beforeModel(run: Run, encoded: LLMRequest): Promise<LLMRequest> {
 
 async function instructionsOf(run: Run): Promise<string> {
   const { runId, conversation, context } = run
-  const given = run.settings.instructions({ runId, conversationId: conversation.id, context })
+  const { blocks, instructions } = run.settings
+  const given = instructions({ runId, conversationId: conversation.id, context })
   const text: unknown = typeof given === 'string' ? given : await run.wait(given)
   if (typeof text !== 'string') {
     throw new ConfigurationError('instructions', `instructions must give a string, got ${shown(text)}.`, {
       value: text,
     })
   }
-  return run.secrets.scrubber.text(text)
+  return run.secrets.scrubber.text(blocks ? blocks.buildSystemPrompt(text) : text)
 }
 
 /** Without tools there is nothing an envelope would add: a model that cannot call tools is then spoken to plainly. */

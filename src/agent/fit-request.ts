@@ -16,7 +16,8 @@ export async function fitRequest(
   input: Omit<EncodeInput, 'messages'>,
 ): Promise<LLMRequest> {
   const { counts, memory } = run.settings
-  const encode = (messages: readonly Message[]) => protocol.encode({ ...input, messages })
+  const encode = (messages: readonly Message[]) =>
+    protocol.encode({ ...input, messages: withBlocks(run, messages) })
   const frameTokens = tokensOf(encode([]), counts)
 
   let seen = await look(run, run.transcript.history(), memory, frameTokens, input)
@@ -36,6 +37,15 @@ export async function fitRequest(
     request = encode(seen.messages)
   }
   return request
+}
+
+/** Blocks are no part of the conversation, so what they add has not passed the scrubber yet. */
+function withBlocks({ settings, secrets }: Run, messages: readonly Message[]): readonly Message[] {
+  if (!settings.blocks) return messages
+  const said = new Set(messages)
+  return settings.blocks
+    .buildMessages(messages)
+    .map((message) => (said.has(message) ? message : secrets.scrubber.value(message)))
 }
 
 const largestFactor = 2 ** 8

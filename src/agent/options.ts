@@ -2,7 +2,7 @@ import type { LLMClient, ModelParams } from '../client/client.ts'
 import type { ProviderRegistry } from '../client/provider-registry.ts'
 import { policyCheck, type ToolPolicy } from '../guard/policy.ts'
 import type { JsonObject } from '../json.ts'
-import type { AgentMemory, TokenCounter } from '../memory/memory.ts'
+import type { AgentBlocks, AgentMemory, TokenCounter } from '../memory/memory.ts'
 import {
   type Check,
   type Checks,
@@ -46,6 +46,11 @@ export interface AgentOptions<Answer = string> extends RunLimits {
   output?: Schema<Answer>
   /** What of the conversation is sent. Default: `SimpleAgentMemory`, to the context window or 8,000 tokens; `null`: all. */
   memory?: AgentMemory | null
+  /**
+   * `MemoryBlocks` that every request carries: `core` ones in the system prompt, `working` ones before the messages. The
+   * model changes them through `memoryTools(blocks)`. Default: none.
+   */
+  blocks?: AgentBlocks
   /** Keeps conversations. Default: in memory, gone with the agent. */
   store?: ConversationStore
   /**
@@ -239,6 +244,7 @@ export const agentChecks: Checks = {
   tools: optional(list(toolOrSet)),
   output: optional(schema),
   memory: optional(either(oneOf(null), withMethods('an object with manageHistory()', 'manageHistory'))),
+  blocks: optional(withMethods('MemoryBlocks', 'load', 'buildSystemPrompt', 'buildMessages')),
   store: optional(withMethods('a ConversationStore', 'init', 'append', 'read', 'list', 'delete', 'close')),
   durability: optional(oneOf('step', 'run')),
   conversationId: optional(filledText()),

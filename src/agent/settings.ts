@@ -1,6 +1,6 @@
 import type { LLMClient, LLMRequest, ModelParams } from '../client/client.ts'
 import type { ToolPolicy } from '../guard/policy.ts'
-import type { AgentMemory } from '../memory/memory.ts'
+import type { AgentBlocks, AgentMemory } from '../memory/memory.ts'
 import type { TokenCounts } from '../memory/tokens.ts'
 import type { Runtime } from '../runtime.ts'
 import type { ToolRegistry } from '../tools/registry.ts'
@@ -41,6 +41,8 @@ export interface RunSettings extends AgentParts {
   readonly graceMs: number
   readonly allowDynamicTools: boolean
   readonly hooks: readonly Hooks[]
+  /** `load` does so once in the run, however often it is called. */
+  readonly blocks?: AgentBlocks
 }
 
 export function settingsOf<Answer>(
@@ -81,5 +83,20 @@ export function settingsOf<Answer>(
     graceMs: agent.graceMs ?? 50,
     allowDynamicTools: agent.allowDynamicTools ?? false,
     hooks: [agent.hooks ?? []].flat(),
+    ...(agent.blocks && { blocks: loadedOnce(agent.blocks) }),
+  }
+}
+
+// What another process writes meanwhile would change the beginning of the run's requests half-way, and cost the
+// provider's cache.
+function loadedOnce(blocks: AgentBlocks): AgentBlocks {
+  let loading: Promise<void> | undefined
+  return {
+    load() {
+      loading ??= blocks.load()
+      return loading
+    },
+    buildSystemPrompt: (instructions) => blocks.buildSystemPrompt(instructions),
+    buildMessages: (messages) => blocks.buildMessages(messages),
   }
 }

@@ -20,5 +20,18 @@ export interface MemoryContext {
   readonly signal: AbortSignal
 }
 
+/**
+ * What every request of an agent carries beside the conversation; `MemoryBlocks` is one. The builders are asked before
+ * each model call and change nothing: as long as nothing was written, they give the same.
+ */
+export interface AgentBlocks {
+  /** Brings in what was written elsewhere. Called once in a run, before its first model call. */
+  load(): Promise<void>
+  /** The system prompt: `instructions`, and what must always be in sight. */
+  buildSystemPrompt(instructions: string): string
+  /** The messages of a request: those given, in their order, and more that become no part of the conversation. */
+  buildMessages(messages: readonly Message[]): readonly Message[]
+}
+
 /** Tokens of a text: local, synchronous and cheap. */
 export type TokenCounter = (text: string) => number

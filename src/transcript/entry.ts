@@ -144,7 +144,12 @@ export type BlockTier = 'core' | 'working' | 'archival'
 /** What the model may do with a block by itself; what it writes to one that wants `approval` is a proposal. */
 export type BlockPermission = 'readonly' | 'append' | 'readwrite' | 'approval'
 
+/**
+ * `key` is the idempotency key of the tool call that made a change: one that stands in the transcript already is not made
+ * again. Without it, the application made the change.
+ */
 export type BlockChange =
+  /** Makes the block, or replaces what it is; it keeps its place among the others. */
   | {
       readonly do: 'write'
       readonly label: string
@@ -152,9 +157,20 @@ export type BlockChange =
       readonly permission: BlockPermission
       readonly content: string
       readonly description?: string
+      readonly key?: string
     }
+  /** Adds a line to a block; it is the first one if the block was empty. */
+  | { readonly do: 'append'; readonly label: string; readonly content: string; readonly key?: string }
+  /** Its proposals go with it. */
   | { readonly do: 'delete'; readonly label: string }
-  | { readonly do: 'propose'; readonly label: string; readonly proposalId: string; readonly content: string }
+  /** Waits to become the content of the block. */
+  | {
+      readonly do: 'propose'
+      readonly label: string
+      readonly proposalId: string
+      readonly content: string
+      readonly key?: string
+    }
   | {
       readonly do: 'settle'
       readonly label: string

@@ -8,11 +8,12 @@ import {
   list,
   number,
   object,
+  oneOf,
   optional,
   text,
   that,
 } from '../options.ts'
-import type { Entry } from './entry.ts'
+import type { BlockChange, Entry } from './entry.ts'
 
 /** The version of the JSON that entries are stored as. It grows when a stored entry could no longer be read. */
 export const entryVersion = 1
@@ -124,6 +125,39 @@ const errorInfo = members({ code: text(), message: text() })
 
 const flag = that('true or false', (value) => typeof value === 'boolean')
 
+const blockChanges: Readonly<Record<BlockChange['do'], Checks>> = {
+  write: {
+    label: filledText(),
+    tier: oneOf('core', 'working', 'archival'),
+    permission: oneOf('readonly', 'append', 'readwrite', 'approval'),
+    content: text(),
+    description: optional(text()),
+    key: optional(filledText()),
+  },
+  append: { label: filledText(), content: text(), key: optional(filledText()) },
+  delete: { label: filledText() },
+  propose: {
+    label: filledText(),
+    proposalId: filledText(),
+    content: text(),
+    key: optional(filledText()),
+  },
+  settle: { label: filledText(), proposalId: filledText(), approved: flag },
+}
+
+// Exact, unlike the other checks: blocks that miss a change without anyone noticing would be wrong ever after.
+const blockChange: Check = {
+  wanted: 'a change of memory blocks',
+  find: (value, path) => {
+    const kind = isJsonObject(value) ? value['do'] : undefined
+    if (typeof kind !== 'string' || !Object.hasOwn(blockChanges, kind)) {
+      return { path, says: 'must be a known change of memory blocks', value }
+    }
+    // One of the keys of `blockChanges`, as was just asked.
+    return members(blockChanges[kind as BlockChange['do']]).find(value, path)
+  },
+}
+
 const shapes: Readonly<Record<Entry['type'], Checks>> = {
   input: { runId: filledText(), message: userMessage },
   message: { message, runId: optional(filledText()) },
@@ -176,16 +210,5 @@ const shapes: Readonly<Record<Entry['type'], Checks>> = {
     limit: optional(text()),
     error: optional(errorInfo),
   },
-  block: {
-    change: members({
-      do: filledText(),
-      label: filledText(),
-      tier: optional(text()),
-      permission: optional(text()),
-      content: optional(text()),
-      description: optional(text()),
-      proposalId: optional(filledText()),
-      approved: optional(flag),
-    }),
-  },
+  block: { change: blockChange },
 }
