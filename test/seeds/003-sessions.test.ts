@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { Agent, type AgentOptions, type Entry, MemoryStore, tool } from '../../src/index.ts'
 import { SqliteStore } from '../../src/stores/sqlite.ts'
 import { calls, fails, type Script, ScriptedClient, storeConformance } from '../../src/testing/index.ts'
+import { inSqlite } from '../conformance/stores.ts'
 
 const conversation = 'c1'
 
@@ -108,11 +109,7 @@ describe('seed 003, sessions', () => {
 
   // The whole suite runs against all three stores in test/conformance/store.test.ts.
   describe('003-12 has a contract that every store keeps, for anybody to run', () => {
-    for (const { name, run } of storeConformance(async () => ({
-      store: new MemoryStore(),
-      close: async () => {},
-    })))
-      it(name, run)
+    for (const { name, run } of storeConformance(inSqlite)) it(name, run)
   })
 
   it('003-13, 003-34 never dispatches tools in more rounds than maxToolRounds', async () => {
