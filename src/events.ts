@@ -1,3 +1,4 @@
+import type { ModelName } from './client/client.ts'
 import type { ErrorInfo, LLMErrorKind, SerializedError, TercetError } from './errors.ts'
 import type { JsonObject, JsonValue } from './json.ts'
 import type { Message, ToolCall, ToolResult, Usage, UserMessage } from './messages.ts'
@@ -6,7 +7,7 @@ import type { Channel } from './protocol/protocol.ts'
 /**
  * What a run tells while it happens. Facts, in order, as JSON; nobody changes a run by changing an event.
  *
- * run_start ( steering* retry* [stream_start (token | retracted)* stream_end] usage?
+ * run_start ( steering* (retry | failover)* [stream_start (token | retracted | retry | failover)* stream_end] usage?
  *             plan? ( step (tool_execution | approval_required)* tool_results | final_response )? )* run_end
  *
  * A `diagnostic` may stand anywhere between `run_start` and `run_end`.
@@ -26,6 +27,7 @@ export type AgentEvent =
   | AgentToolResultsEvent
   | AgentFinalResponseEvent
   | AgentRetryEvent
+  | AgentFailoverEvent
   | AgentDiagnosticEvent
   | AgentRunEnd
 
@@ -44,6 +46,7 @@ export const eventTypes = [
   'tool_results',
   'final_response',
   'retry',
+  'failover',
   'diagnostic',
   'run_end',
 ] as const satisfies readonly AgentEvent['type'][]
@@ -156,6 +159,14 @@ export interface AgentRetryEvent extends StepEvent {
   /** The attempt that failed; the first is 1. */
   readonly attempt: number
   readonly delayMs: number
+  readonly error: ErrorInfo & { readonly kind: LLMErrorKind }
+}
+
+/** A model call failed, and another model is asked instead. Tools are not run again. */
+export interface AgentFailoverEvent extends StepEvent {
+  readonly type: 'failover'
+  readonly from: ModelName
+  readonly to: ModelName
   readonly error: ErrorInfo & { readonly kind: LLMErrorKind }
 }
 

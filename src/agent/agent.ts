@@ -73,6 +73,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     this.description = options.description ?? ''
     const runtime = createRuntime(options.runtime)
     this.#parts = {
+      agentName: this.name,
       client: clientOf(options, runtime),
       registry: this.#registry,
       runtime,
@@ -308,6 +309,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
         concurrency: this.#options.concurrency ?? 'queue',
         settings,
         context: options.context,
+        principal: options.principal,
         secrets,
         signals: [signal, options.signal, this.#closing.signal],
         queue,

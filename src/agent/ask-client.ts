@@ -1,25 +1,36 @@
 import { leave } from '../abort.ts'
-import type { CallOptions, ClientNotice, LLMRequest, LLMResponse } from '../client/client.ts'
+import type { CallOptions, ClientNotice, LLMClient, LLMRequest, LLMResponse } from '../client/client.ts'
 import { clientError } from '../client/thrown.ts'
 import { checkResponse, noResponse } from './check-response.ts'
 import type { ReplyDisplay } from './reply-display.ts'
 import type { Run } from './run.ts'
 
+/** How a reply is shown, and what another client would be asked for it. */
+interface Asking {
+  readonly display: ReplyDisplay
+  /** The reply begins anew. */
+  readonly restart: () => void
+  readonly requestFor: (client: LLMClient) => Promise<LLMRequest>
+}
+
 /** The client's response, shown as it arrives. What the client throws becomes an error of this library. */
-export async function askClient(run: Run, request: LLMRequest, display: ReplyDisplay): Promise<LLMResponse> {
+export async function askClient(run: Run, request: LLMRequest, asking: Asking): Promise<LLMResponse> {
   const { client, runtime } = run.settings
   const startedAt = runtime.now()
   let isOver = false
   const options: CallOptions = {
     signal: run.signal,
     idempotencyKey: run.stepId,
+    canRetract: true,
+    requestFor: asking.requestFor,
+    scope: run.scope,
     notify: (notice) => {
       // A client that was left behind may go on talking.
       if (!isOver) tellNotice(run, notice)
     },
   }
   try {
-    return await respond(run, request, options, display)
+    return await respond(run, request, options, asking)
   } catch (error) {
     throw run.signal.aborted ? error : clientError(error, client)
   } finally {
@@ -32,7 +43,7 @@ async function respond(
   run: Run,
   request: LLMRequest,
   options: CallOptions,
-  display: ReplyDisplay,
+  { display, restart }: Asking,
 ): Promise<LLMResponse> {
   const { client, stream } = run.settings
   if (!stream || !client.stream || !client.capabilities.streaming) {
@@ -47,7 +58,8 @@ async function respond(
       const { done, value: chunk } = await run.wait(iterator.next())
       if (done) throw noResponse(client, 'its stream ended without a response')
       if (chunk.type === 'end') return checkResponse(chunk.response, client)
-      if (display.push(chunk)) await run.paced()
+      if (chunk.type === 'retracted') restart()
+      else if (display.push(chunk)) await run.paced()
     }
   } finally {
     leave(iterator)

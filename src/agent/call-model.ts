@@ -19,18 +19,26 @@ export async function callModel(run: Run, action: CallAction): Promise<void> {
     run.diagnose('landing', `The limit "${action.landing}" is reached: the model is told to answer now.`)
   if (action.correction) run.diagnose('repair', `The reply could not be used: ${action.correction.problem}`)
 
-  const { protocol, request } = await encodeRequest(run, action)
-  const display = new ReplyDisplay(run, protocol.reader(), await partialOutput(run))
+  let asked = await encodeRequest(run, action, run.settings.client)
+  const display = new ReplyDisplay(run, asked.protocol.reader(), await partialOutput(run))
   run.signal.throwIfAborted()
   let response: LLMResponse | undefined
   let entry: ReplyEntry
   try {
-    response = await askClient(run, request, display)
+    response = await askClient(run, asked.request, {
+      display,
+      restart: () => display.restart(asked.protocol.reader()),
+      requestFor: async (client) => {
+        asked = await encodeRequest(run, action, client)
+        display.restart(asked.protocol.reader())
+        return asked.request
+      },
+    })
     response = checkResponse(await run.hook('afterModel', response), run.settings.client)
-    entry = await readReply(run, protocol, response, request, action)
+    entry = await readReply(run, asked, response, action)
   } catch (error) {
     // What went wrong first is what the caller needs to know.
-    await keepPartial(run, request, display, response).catch(() => {})
+    await keepPartial(run, asked.request, display, response).catch(() => {})
     throw error
   }
   display.end(response, entry)

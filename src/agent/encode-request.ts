@@ -1,4 +1,4 @@
-import type { LLMRequest } from '../client/client.ts'
+import type { LLMClient, LLMRequest } from '../client/client.ts'
 import { ConfigurationError, shown } from '../errors.ts'
 import { nativeProtocol } from '../protocol/native.ts'
 import type { Protocol } from '../protocol/protocol.ts'
@@ -8,17 +8,20 @@ import type { Run } from './run.ts'
 
 export type CallAction = Extract<Action, { do: 'call' }>
 
-/** What is asked of the model now, and the protocol in which it is asked. */
-export async function encodeRequest(
-  run: Run,
-  action: CallAction,
-): Promise<{ protocol: Protocol; request: LLMRequest }> {
+/** What is asked of a model, and the protocol in which it is asked. */
+export interface Asked {
+  readonly protocol: Protocol
+  readonly request: LLMRequest
+}
+
+/** What is asked of `client` now. */
+export async function encodeRequest(run: Run, action: CallAction, client: LLMClient): Promise<Asked> {
   const { settings } = run
-  const { client, registry, output, params } = settings
+  const { registry, output, params } = settings
   if (settings.blocks) await run.wait(settings.blocks.load())
   const tools = await run.wait(registry.definitions())
   const instructions = await instructionsOf(run)
-  const protocol = await protocolFor(run, tools.length)
+  const protocol = await protocolFor(run, client, tools.length)
   const { capabilities } = client
   const schema = output && (await run.wait(output.jsonSchema()))
   const input = {
@@ -34,7 +37,7 @@ export async function encodeRequest(
     }),
     ...(params && { params }),
   }
-  const encoded = await fitRequest(run, protocol, input)
+  const encoded = await fitRequest(run, client, protocol, input)
   const request = settings.hooks.length === 0 ? encoded : await beforeModel(run, encoded)
   settings.onRequest(request)
   return { protocol, request }
@@ -62,8 +65,8 @@ async function instructionsOf(run: Run): Promise<string> {
 }
 
 /** Without tools there is nothing an envelope would add: a model that cannot call tools is then spoken to plainly. */
-async function protocolFor({ settings }: Run, tools: number): Promise<Protocol> {
-  const { protocol, planning, client } = settings
+async function protocolFor({ settings }: Run, client: LLMClient, tools: number): Promise<Protocol> {
+  const { protocol, planning } = settings
   const isPlain = client.capabilities.tools || (tools === 0 && planning !== 'required')
   if (protocol === 'native' || (protocol === 'auto' && isPlain)) return nativeProtocol
   // Loaded when it is spoken: most models call tools natively.

@@ -1,4 +1,4 @@
-import type { LLMRequest } from '../client/client.ts'
+import type { LLMClient, LLMRequest } from '../client/client.ts'
 import type { AgentMemory } from '../memory/memory.ts'
 import type { TokenCounts } from '../memory/tokens.ts'
 import { type View, view } from '../memory/view.ts'
@@ -12,6 +12,7 @@ import type { Run } from './run.ts'
  */
 export async function fitRequest(
   run: Run,
+  client: LLMClient,
   protocol: Protocol,
   input: Omit<EncodeInput, 'messages'>,
 ): Promise<LLMRequest> {
@@ -20,7 +21,7 @@ export async function fitRequest(
     protocol.encode({ ...input, messages: withBlocks(run, messages) })
   const frameTokens = tokensOf(encode([]), counts)
 
-  let seen = await look(run, run.transcript.history(), memory, frameTokens, input)
+  let seen = await look(run, client, run.transcript.history(), memory, frameTokens, input)
   let request = encode(seen.messages)
   const { budgetTokens } = seen
   if (budgetTokens === undefined) return request
@@ -33,7 +34,7 @@ export async function fitRequest(
       return request
     }
     reserved += over * factor
-    seen = await look(run, seen.messages, null, frameTokens + reserved, input)
+    seen = await look(run, client, seen.messages, null, frameTokens + reserved, input)
     request = encode(seen.messages)
   }
   return request
@@ -52,13 +53,13 @@ const largestFactor = 2 ** 8
 
 async function look(
   run: Run,
+  { capabilities }: LLMClient,
   history: readonly Message[],
   memory: AgentMemory | null,
   overheadTokens: number,
   { params }: Pick<EncodeInput, 'params'>,
 ): Promise<View> {
   const { settings, conversation, signal } = run
-  const { capabilities } = settings.client
   const contextWindow = settings.contextWindow ?? capabilities.contextWindow
   const maxOutputTokens = params?.maxOutputTokens ?? settings.maxOutputTokens ?? capabilities.maxOutputTokens
   const seen = await run.wait(

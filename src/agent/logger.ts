@@ -41,6 +41,11 @@ function lineOf(event: AgentEvent): { level: LogLevel; message: string } | undef
       const { error, delayMs } = event
       return { level: 'warn', message: `model call failed, next attempt in ${delayMs} ms: ${error.message}` }
     }
+    case 'failover': {
+      const { from, to, error } = event
+      const message = `${from.provider}/${from.model} failed, ${to.provider}/${to.model} is asked: ${error.message}`
+      return { level: 'warn', message }
+    }
     case 'tool_execution': {
       const { status, toolName } = event
       if (status === 'progress') return undefined

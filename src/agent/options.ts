@@ -128,6 +128,8 @@ export interface PartOptions extends RunLimits {
   signal?: AbortSignal
   /** Given to tools, hooks, config functions and instructions as it is; never sent or stored. */
   context?: unknown
+  /** On whose behalf the run is made, such as a customer's id: what limits and budgets per principal are kept by. */
+  principal?: string
   params?: ModelParams
   stream?: boolean
 }
@@ -278,6 +280,7 @@ const partChecks: Checks = {
   ...limitChecks,
   signal: optional(withMethods('an AbortSignal', 'addEventListener', 'removeEventListener')),
   context: optional(that('anything', () => true)),
+  principal: optional(filledText()),
   params: optional(params),
   stream: optional(flag()),
 }

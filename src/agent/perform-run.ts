@@ -25,6 +25,7 @@ export interface RunOrder {
   readonly concurrency: 'queue' | 'reject'
   readonly settings: RunSettings
   readonly context: unknown
+  readonly principal: string | undefined
   readonly secrets: KnownSecrets
   /** Each of them stops the run. */
   readonly signals: readonly (AbortSignal | undefined)[]

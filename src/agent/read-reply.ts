@@ -1,20 +1,19 @@
-import type { LLMRequest, LLMResponse } from '../client/client.ts'
+import type { LLMResponse } from '../client/client.ts'
 import type { ToolCall } from '../messages.ts'
 import type { Protocol, Turn, TurnCall } from '../protocol/protocol.ts'
 import type { ReplyEntry } from '../transcript/entry.ts'
-import type { CallAction } from './encode-request.ts'
+import type { Asked, CallAction } from './encode-request.ts'
 import type { Run } from './run.ts'
 import { usageOf } from './usage-of.ts'
 
 /** What a whole reply says, as it is written down. Sets the run's `answer` when that is structured and fits. */
 export async function readReply(
   run: Run,
-  protocol: Protocol,
+  { protocol, request }: Asked,
   response: LLMResponse,
-  request: LLMRequest,
   action: CallAction,
 ): Promise<ReplyEntry> {
-  const { client } = run.settings
+  const { provider, model } = response.answeredBy ?? run.settings.client
   const base = {
     type: 'reply' as const,
     runId: run.runId,
@@ -22,8 +21,8 @@ export async function readReply(
     ...(response.reasoning && { reasoning: response.reasoning }),
     stopReason: response.stopReason,
     usage: usageOf(run, request, response),
-    provider: client.provider,
-    model: client.model,
+    provider,
+    model,
     ...(action.landing && { landing: action.landing }),
   }
   const { stopReason } = response

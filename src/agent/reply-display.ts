@@ -13,7 +13,7 @@ export class ReplyDisplay {
   /** A reply is being told. */
   begun = false
   readonly #run: Run
-  readonly #reader: ReplyReader
+  #reader: ReplyReader
   readonly #shown = new Map<Channel, string>()
   readonly #scrubbers = new Map<Channel, ScrubStream>()
   readonly #partial: PartialOutput | undefined
@@ -31,6 +31,12 @@ export class ReplyDisplay {
     const texts = this.#reader.push(chunk)
     for (const text of texts) this.#show(text)
     return texts.length > 0
+  }
+
+  /** The reply begins anew, to be read by `reader`: what was shown of it is withdrawn. */
+  restart(reader: ReplyReader): void {
+    this.#reader = reader
+    for (const channel of [...this.#shown.keys()]) this.#show({ type: 'retracted', channel })
   }
 
   /** The reply is whole and is `entry`. */

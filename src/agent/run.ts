@@ -1,3 +1,4 @@
+import type { CallScope } from '../client/client.ts'
 import type { RunTimeoutError } from '../errors.ts'
 import type { AgentEvent, DiagnosticCode } from '../events.ts'
 import type { JsonValue } from '../json.ts'
@@ -15,6 +16,8 @@ export interface RunParts {
   readonly conversation: ConversationState
   readonly settings: RunSettings
   readonly context: unknown
+  /** On whose behalf. */
+  readonly principal: string | undefined
   readonly signal: AbortSignal
   readonly secrets: KnownSecrets
   readonly inbox: Inbox
@@ -30,6 +33,7 @@ export class Run {
   readonly conversation: ConversationState
   readonly settings: RunSettings
   readonly context: unknown
+  readonly principal: string | undefined
   readonly signal: AbortSignal
   readonly secrets: KnownSecrets
   readonly inbox: Inbox
@@ -61,6 +65,7 @@ export class Run {
     this.conversation = parts.conversation
     this.settings = parts.settings
     this.context = parts.context
+    this.principal = parts.principal
     this.signal = parts.signal
     this.secrets = parts.secrets
     this.inbox = parts.inbox
@@ -79,6 +84,18 @@ export class Run {
   get fold(): RunFold | undefined {
     const { run } = this.transcript
     return run?.runId === this.runId ? run : undefined
+  }
+
+  /** What limits and budgets of clients are kept by. */
+  get scope(): CallScope {
+    const { runId, principal } = this
+    const { agentName: agent } = this.settings
+    return {
+      runId,
+      conversationId: this.conversation.id,
+      agent,
+      ...(principal !== undefined && { principal }),
+    }
   }
 
   get elapsedMs(): number {

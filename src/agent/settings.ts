@@ -11,6 +11,7 @@ import type { AgentOptions, InstructionsContext, PartOptions, UnknownOutcomeHand
 
 /** What of an agent its runs share. */
 export interface AgentParts {
+  readonly agentName: string
   readonly client: LLMClient
   readonly registry: ToolRegistry
   readonly runtime: Runtime

@@ -85,16 +85,45 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>
   /** Hears what happened on the way to the answer. Must not throw. */
   readonly notify?: (notice: ClientNotice) => void
+  /** The caller withdraws what it has shown when a `retracted` chunk says so: a stream may then begin anew in the middle. */
+  readonly canRetract?: boolean
+  /**
+   * The request as another client has to be asked it: within its window, and in a protocol that it speaks. The response must
+   * then be that client's. Without it, every client is asked the same.
+   */
+  readonly requestFor?: (client: LLMClient) => Promise<LLMRequest>
+  /** In which run the call is made and on whose behalf: what limits and budgets are kept by. */
+  readonly scope?: CallScope
 }
 
+export interface CallScope {
+  readonly runId: string
+  readonly conversationId: string
+  /** The agent's name. */
+  readonly agent: string
+  /** On whose behalf, such as a customer: the `principal` of the run's options. */
+  readonly principal?: string
+}
+
+/** Which model it is. */
+export type ModelName = Pick<LLMClient, 'provider' | 'model'>
+
 /** What a client did on the way to the answer, told while it happens. */
-export type ClientNotice = RetryNotice | WarningNotice
+export type ClientNotice = RetryNotice | FailoverNotice | WarningNotice
 
 export interface RetryNotice {
   readonly type: 'retry'
   /** The attempt that failed; the first is 1. */
   readonly attempt: number
   readonly delayMs: number
+  readonly error: ErrorInfo & { readonly kind: LLMErrorKind }
+}
+
+/** Another client is asked instead. */
+export interface FailoverNotice {
+  readonly type: 'failover'
+  readonly from: ModelName
+  readonly to: ModelName
   readonly error: ErrorInfo & { readonly kind: LLMErrorKind }
 }
 
@@ -111,6 +140,8 @@ export interface LLMResponse {
   readonly stopReason: StopReason
   readonly usage?: Usage
   readonly requestId?: string
+  /** Which model answered, where that is not the client that was asked. */
+  readonly answeredBy?: ModelName
   /** The provider's own answer, for debugging; never stored or sent. */
   readonly raw?: unknown
 }
@@ -128,6 +159,8 @@ export type LLMChunk =
       readonly toolName?: string
       readonly parametersText?: string
     }
+  /** What came before in this stream is withdrawn: the reply begins anew. Only for callers that can retract. */
+  | { readonly type: 'retracted' }
   | { readonly type: 'end'; readonly response: LLMResponse }
 
 /** Turns a client into one that does more: retries, fails over, counts. */

@@ -162,6 +162,7 @@ class NativeReader implements ReplyReader {
         return chunk.text === '' ? nothing : [{ type: 'token', channel: 'reasoning', text: chunk.text }]
       case 'tool_call':
         return this.#act()
+      case 'retracted':
       case 'end':
         return nothing
     }

@@ -90,10 +90,12 @@ type Stage = 'calling' | 'streaming' | 'streamed' | 'counted' | 'planned' | 'too
 
 /** Where each event may stand, and where it leads. Tool events are looked at more closely. */
 const moves: {
-  readonly [Type in IterationEvent['type']]: { readonly from: readonly Stage[]; readonly to: Stage }
+  readonly [Type in Exclude<IterationEvent['type'], 'retry' | 'failover'>]: {
+    readonly from: readonly Stage[]
+    readonly to: Stage
+  }
 } = {
   steering: { from: ['calling'], to: 'calling' },
-  retry: { from: ['calling'], to: 'calling' },
   stream_start: { from: ['calling'], to: 'streaming' },
   token: { from: ['streaming'], to: 'streaming' },
   retracted: { from: ['streaming'], to: 'streaming' },
@@ -129,6 +131,7 @@ class Iteration {
   }
 
   push(event: IterationEvent): string | undefined {
+    if (event.type === 'retry' || event.type === 'failover') return this.#tryAgain()
     if (!Object.hasOwn(moves, event.type)) return 'there is no such event'
     const move = moves[event.type]
     if (!move.from.includes(this.stage)) return `it may not stand ${after[this.stage]}`
@@ -155,6 +158,11 @@ class Iteration {
       if (state === 'started') return `the tool of call ${callId} has not ended`
     }
     return undefined
+  }
+
+  #tryAgain(): string | undefined {
+    const isUnderWay = this.stage === 'calling' || this.stage === 'streaming'
+    return isUnderWay ? undefined : `it may not stand ${after[this.stage]}`
   }
 
   #ask({ toolCalls }: AgentStepEvent): string | undefined {
