@@ -203,11 +203,6 @@ describe('the event grammar refuses', () => {
       'event 3 (stream_start): it may not stand after stream_end',
     ],
     [
-      'a retry within the stream',
-      [start, streamStart(), retried()],
-      'event 2 (retry): it may not stand between stream_start and stream_end',
-    ],
-    [
       'an answer within the stream',
       [start, streamStart(), final()],
       'event 2 (final_response): it may not stand between stream_start and stream_end',
