@@ -142,7 +142,13 @@ async function execute(
     toolName: call.toolName,
   }
   const idempotencyKey = `${run.runId}:${call.id}`
-  await run.append({ type: 'tool_started', runId: run.runId, callId: call.id, idempotencyKey })
+  try {
+    await run.append({ type: 'tool_started', runId: run.runId, callId: call.id, idempotencyKey })
+  } catch (error) {
+    // Nothing begins that is not known to be written down.
+    await finish(run, call, notExecuted(call, stopped)).catch(() => {})
+    throw error
+  }
   run.emit({ ...base, status: 'started' })
   await run.paced()
   const { registry, runtime, maxToolOutput, graceMs, allowDynamicTools } = run.settings

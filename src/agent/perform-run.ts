@@ -76,8 +76,9 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
     ended = outcomeOf(run, thrown)
   }
   inbox.close()
-  timer.abort('over')
+  // Within the time of the run: a store that hangs holds nobody up.
   if (begun) ended = await close(run, ended)
+  timer.abort('over')
 
   const result = resultOf(run, ended)
   if (!run.isStarted) start(run)
@@ -148,8 +149,7 @@ async function close(run: Run, ended: Ended): Promise<Ended> {
     return ended
   } catch (thrown) {
     // What went wrong first is what the caller needs to know.
-    if (status !== 'done' && status !== 'suspended') return ended
-    return { status: 'failed', error: scrubbedError(thrown, run.secrets.scrubber) }
+    return status === 'done' || status === 'suspended' ? outcomeOf(run, thrown) : ended
   }
 }
 
