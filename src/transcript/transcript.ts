@@ -98,7 +98,8 @@ export class Transcript {
         return
       case 'approval_requested':
         // Handed out as it is: who is shown it must not be able to change what they approve.
-        this.#run?.requested.set(entry.callId, frozen(entry))
+        frozen(entry.parameters)
+        this.#run?.requested.set(entry.callId, entry)
         return
       case 'approval_decided':
         this.#run?.decided.set(entry.callId, entry.decision)

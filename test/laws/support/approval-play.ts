@@ -99,7 +99,8 @@ export class ApprovalPlay {
     }
     if (!act.twice) return result
     const again = await this.#follow(this.#newAgent().resumeStream('c', { decisions }))
-    if (again.error?.code === 'approval') this.#note(`said again, it was refused: ${again.error.message}`)
+    if (!act.stop && again.error?.code === 'approval')
+      this.#note(`said again, it was refused: ${again.error.message}`)
     return again
   }
 
