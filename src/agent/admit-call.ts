@@ -7,7 +7,7 @@ import type { PlannedCall } from '../transcript/next.ts'
 import { askApproval } from './ask-approval.ts'
 import { notExecuted, refusalOf } from './refuse-call.ts'
 import type { Run } from './run.ts'
-import { settleUnknown } from './settle-unknown.ts'
+import { settleUnknown } from './unknown-outcome.ts'
 
 /** What becomes of a planned call. */
 export type Admission =

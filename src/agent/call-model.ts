@@ -8,13 +8,12 @@ import { type CallAction, encodeRequest } from './encode-request.ts'
 import { readReply } from './read-reply.ts'
 import { ReplyDisplay } from './reply-display.ts'
 import type { Run } from './run.ts'
-import { deliverSteering } from './steering.ts'
 import { usageOf } from './usage-of.ts'
 
 /** One model call: view, encode, call, decode, append. Tells what it shows and what it cost. */
 export async function callModel(run: Run, action: CallAction): Promise<void> {
   run.stepId = `${run.runId}/${(run.fold?.iterations ?? 0) + 1}`
-  await deliverSteering(run)
+  await run.inbox.deliver(run)
   if (action.landing)
     run.diagnose('landing', `The limit "${action.landing}" is reached: the model is told to answer now.`)
   if (action.correction) run.diagnose('repair', `The reply could not be used: ${action.correction.problem}`)

@@ -8,13 +8,13 @@ import type { Outcome } from '../transcript/next.ts'
 import type { ConversationState } from './conversation-state.ts'
 import type { Decisions } from './decisions.ts'
 import type { EventQueue } from './event-queue.ts'
-import type { Inbox } from './inbox.ts'
 import { runLoop } from './loop.ts'
 import { prepare } from './prepare.ts'
 import { resumeRun } from './resume-run.ts'
 import { Run } from './run.ts'
 import { scrubbedError } from './scrubbed-error.ts'
 import type { RunSettings } from './settings.ts'
+import type { Inbox } from './steering.ts'
 
 export interface RunOrder {
   /** Of a new run. One that is resumed has its own. */

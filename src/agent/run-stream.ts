@@ -2,7 +2,7 @@ import { ConfigurationError } from '../errors.ts'
 import type { AgentEvent, RunResult } from '../events.ts'
 import { type Content, parseContent } from '../messages.ts'
 import { EventQueue } from './event-queue.ts'
-import { Inbox } from './inbox.ts'
+import { Inbox } from './steering.ts'
 
 /**
  * One run, as it happens. Iterate it for the events, read `result` for what it came to, or both: nothing starts before

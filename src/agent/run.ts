@@ -7,8 +7,8 @@ import type { Policy } from '../transcript/next.ts'
 import type { RunFold, Transcript } from '../transcript/transcript.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { applyHooks, type HookInfo, type Hooks } from './hooks.ts'
-import type { Inbox } from './inbox.ts'
 import type { RunSettings } from './settings.ts'
+import type { Inbox } from './steering.ts'
 
 export interface RunParts {
   readonly runId: string
