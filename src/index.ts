@@ -19,6 +19,8 @@ export {
   type ResumeOptions,
   type RunLimits,
   type RunOptions,
+  type UnknownOutcome,
+  type UnknownOutcomeHandler,
 } from './agent/options.ts'
 export type { RecoverOptions } from './agent/recover.ts'
 export { resultOf } from './agent/result.ts'
@@ -30,7 +32,6 @@ export {
   type SnapshotStep,
 } from './agent/run-snapshot.ts'
 export type { RunStream } from './agent/run-stream.ts'
-export type { UnknownOutcome, UnknownOutcomeHandler } from './agent/unknown-outcome.ts'
 export {
   type CallOptions,
   type Capabilities,

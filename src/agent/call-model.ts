@@ -4,6 +4,7 @@ import type { PartialOutput } from '../protocol/partial-output.ts'
 import type { ReplyEntry } from '../transcript/entry.ts'
 import { askClient } from './ask-client.ts'
 import { checkResponse } from './check-response.ts'
+import { deliverSteering } from './deliver-steering.ts'
 import { type CallAction, encodeRequest } from './encode-request.ts'
 import { readReply } from './read-reply.ts'
 import { ReplyDisplay } from './reply-display.ts'
@@ -13,7 +14,7 @@ import { usageOf } from './usage-of.ts'
 /** One model call: view, encode, call, decode, append. Tells what it shows and what it cost. */
 export async function callModel(run: Run, action: CallAction): Promise<void> {
   run.stepId = `${run.runId}/${(run.fold?.iterations ?? 0) + 1}`
-  await run.inbox.deliver(run)
+  await deliverSteering(run)
   if (action.landing)
     run.diagnose('landing', `The limit "${action.landing}" is reached: the model is told to answer now.`)
   if (action.correction) run.diagnose('repair', `The reply could not be used: ${action.correction.problem}`)

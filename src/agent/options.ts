@@ -1,6 +1,7 @@
 import type { LLMClient, ModelParams } from '../client/client.ts'
 import type { ProviderRegistry } from '../client/provider-registry.ts'
 import { policyCheck, type ToolPolicy } from '../guard/policy.ts'
+import type { JsonObject } from '../json.ts'
 import type { AgentMemory, TokenCounter } from '../memory/memory.ts'
 import {
   type Check,
@@ -22,13 +23,12 @@ import {
 import { type RetryOptions, retryChecks } from '../resilience/retry.ts'
 import { type Runtime, runtimeCheck } from '../runtime.ts'
 import { isSchema } from '../tools/schema.ts'
-import type { Schema, Tool } from '../tools/tool.ts'
+import type { Schema, Tool, ToolOutput } from '../tools/tool.ts'
 import type { ToolSet } from '../tools/toolset.ts'
 import type { ConversationStore } from '../transcript/store.ts'
 import { type Decisions, decisionsCheck } from './decisions.ts'
 import type { Hooks } from './hooks.ts'
 import type { Logger } from './logger.ts'
-import type { UnknownOutcomeHandler } from './unknown-outcome.ts'
 
 /** What an agent is. Only `client` is required. */
 export interface AgentOptions<Answer = string> extends RunLimits {
@@ -144,6 +144,28 @@ export interface InstructionsContext {
   readonly conversationId: string
   readonly context: unknown
 }
+
+/** A call that was begun before the process died, whose tool must not simply run again. */
+export interface UnknownOutcome {
+  readonly callId: string
+  readonly toolName: string
+  readonly parameters: JsonObject
+  /** What the tool was given, and may have passed on to a service that now knows more. */
+  readonly idempotencyKey: string
+  readonly runId: string
+  readonly conversationId: string
+  /** The `context` of the run's options. */
+  readonly context: unknown
+  readonly signal: AbortSignal
+}
+
+/**
+ * Settles what nobody knows: a `toolResult` or `toolError` becomes the call's result, `'execute'` runs the tool again with
+ * the same key, and nothing leaves it unknown, which the model is then told.
+ */
+export type UnknownOutcomeHandler = (
+  outcome: UnknownOutcome,
+) => ToolOutput | 'execute' | undefined | void | Promise<ToolOutput | 'execute' | undefined | void>
 
 /** For work that takes many steps: 50 model calls within five minutes. `new Agent({ ...autonomous, client })`. */
 export const autonomous = { maxIterations: 50, timeoutMs: 300_000 } as const satisfies RunLimits

@@ -7,8 +7,7 @@ import type { ToolRegistry } from '../tools/registry.ts'
 import type { CompiledSchema } from '../tools/schema.ts'
 import type { Policy } from '../transcript/next.ts'
 import type { Hooks } from './hooks.ts'
-import type { AgentOptions, InstructionsContext, PartOptions } from './options.ts'
-import type { UnknownOutcomeHandler } from './unknown-outcome.ts'
+import type { AgentOptions, InstructionsContext, PartOptions, UnknownOutcomeHandler } from './options.ts'
 
 /** What of an agent its runs share. */
 export interface AgentParts {
