@@ -511,7 +511,10 @@ test('nobody is asked when the tool rounds are used up', async () => {
 
 test('secrets in parameters are shown to nobody', async () => {
   const key = 'sk-very-secret-key-123'
-  const { agent, client, make, store } = approvalStage([calls(['pay', { note: `use ${key}` }, 'p']), 'Paid.'])
+  const { agent, client, make, ran, store } = approvalStage([
+    calls(['pay', { note: `use ${key}` }, 'p']),
+    'Paid.',
+  ])
   const pay = make('pay', {
     parameters: { type: 'object', properties: { note: { type: 'string' } } },
   })
@@ -522,4 +525,5 @@ test('secrets in parameters are shown to nobody', async () => {
   expect(events.at(-1)).toMatchObject({ pending: [{ parameters: { note: 'use [secret:apiKey]' } }] })
   const shown = JSON.stringify([events, client.requests, await store.read('c')])
   expect(shown).not.toContain(key)
+  expect(ran.map(({ input }) => input)).toMatchObject([{ note: 'never [secret:apiKey]' }])
 })
