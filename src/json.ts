@@ -45,6 +45,15 @@ export function parseJson(text: string): JsonValue | undefined {
   }
 }
 
+/**
+ * What JSON makes of a value, sharing nothing with it.
+ *
+ * @throws TypeError for what JSON cannot hold: a cycle, a bigint.
+ */
+export function jsonCopy<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value)) as T // the same, but for what was no JSON
+}
+
 /** The same value, immutable in all its parts. */
 export function frozen<T>(value: T): T {
   // A list instead of recursion: what is nested deeper than the stack can be frozen, too.

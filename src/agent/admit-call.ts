@@ -1,6 +1,7 @@
 import { messageOf } from '../errors.ts'
 import { judge, type Verdict } from '../guard/policy.ts'
 import type { ToolCall, ToolResult } from '../messages.ts'
+import { unfitResult } from '../tools/execute.ts'
 import type { Decision } from '../transcript/entry.ts'
 import type { PlannedCall } from '../transcript/next.ts'
 import { askApproval } from './ask-approval.ts'
@@ -31,32 +32,51 @@ export async function admitCall(
   const refusal = refusalOf(plan, exclusive)
   if (refusal) return { admit: 'answer', result: notExecuted(call, refusal) }
   if (decision?.decision === 'deny') return denied(call, decision.reason)
-  const settled = started === undefined ? undefined : await settleUnknown(run, call, started)
+  const approved = decision && approvedCall(run, call, decision)
+  const settled = started === undefined ? undefined : await settleUnknown(run, approved ?? call, started)
   if (settled) return { admit: 'answer', result: settled }
-  if (decision) return decided(run, call, decision)
+  if (approved) return admitApproved(run, approved, decision)
   // Which call it is is not theirs to say.
   const checked = { ...(await run.hook('beforeTool', call)), id: call.id }
   const verdict = await verdictOn(run, checked)
   if (verdict === 'deny') return denied(checked)
   if (verdict === 'allow') return { admit: 'execute', call: checked }
+  // Nobody is asked about what could not be executed: the model mends it first.
+  const unfit = await run.wait(unfitResultOf(run, checked))
+  if (unfit) return { admit: 'answer', result: unfit }
   await askApproval(run, checked)
   return { admit: 'wait' }
 }
 
-/** Executes what was shown to who decided, or what they made of it; no hook changes it any more. */
-async function decided(
-  run: Run,
-  call: ToolCall,
-  decision: Exclude<Decision, { decision: 'deny' }>,
-): Promise<Admission> {
+function unfitResultOf(run: Run, call: ToolCall): Promise<ToolResult | undefined> {
+  const { runId, conversation, context, signal, secrets, settings } = run
+  return unfitResult(call, settings.registry, {
+    runId,
+    conversationId: conversation.id,
+    context,
+    signal,
+    secrets,
+    maxOutput: settings.maxToolOutput,
+    onDiagnostic: (code, message) => run.diagnose(code, message),
+  })
+}
+
+/** What was shown to who decided, or what they made of it; no hook changes it any more. */
+function approvedCall(run: Run, call: ToolCall, decision: Exclude<Decision, { decision: 'deny' }>): ToolCall {
   const { toolName, parameters } = run.fold?.requested.get(call.id) ?? call
-  const isEdited = decision.decision === 'edit'
-  const checked = { id: call.id, toolName, parameters: isEdited ? decision.parameters : parameters }
+  return {
+    id: call.id,
+    toolName,
+    parameters: decision.decision === 'edit' ? decision.parameters : parameters,
+  }
+}
+
+async function admitApproved(run: Run, call: ToolCall, { decision }: Decision): Promise<Admission> {
   // What the policy denies now stays denied, whoever approved it before.
-  if ((await verdictOn(run, checked)) === 'deny') return denied(checked)
-  if (!isEdited) return { admit: 'execute', call: checked }
-  const note = `Executed with other parameters, as somebody decided: ${JSON.stringify(checked.parameters)}`
-  return { admit: 'execute', call: checked, note }
+  if ((await verdictOn(run, call)) === 'deny') return denied(call)
+  if (decision !== 'edit') return { admit: 'execute', call }
+  const note = `Called with other parameters, as somebody decided: ${JSON.stringify(call.parameters)}`
+  return { admit: 'execute', call, note }
 }
 
 function denied(call: ToolCall, reason?: string): Admission {

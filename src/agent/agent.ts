@@ -1,6 +1,7 @@
 import type { LLMClient, LLMRequest } from '../client/client.ts'
 import { AgentClosedError, ConfigurationError } from '../errors.ts'
 import type { AgentEvent, RunResult } from '../events.ts'
+import { jsonCopy } from '../json.ts'
 import { SimpleAgentMemory } from '../memory/simple.ts'
 import { TokenCounts } from '../memory/tokens.ts'
 import {
@@ -140,7 +141,8 @@ export class Agent<Answer = string> implements AsyncDisposable {
    */
   resumeStream(conversationId: string, options: ResumeOptions = {}): RunStream<Answer> {
     checkOptions('resume()', options, resumeChecks)
-    const { decisions = {} } = options
+    // As they are now: what was approved is not changed by who still holds it.
+    const decisions = jsonCopy(options.decisions ?? {})
     return this.#stream({ decisions }, this.#conversations.get(conversationId), options)
   }
 

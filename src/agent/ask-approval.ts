@@ -1,3 +1,4 @@
+import { jsonCopy } from '../json.ts'
 import type { ToolCall } from '../messages.ts'
 import type { ApprovalRequestedEntry } from '../transcript/entry.ts'
 import type { Run } from './run.ts'
@@ -11,7 +12,8 @@ export async function askApproval(run: Run, { id: callId, toolName, parameters }
     runId: run.runId,
     callId,
     toolName,
-    parameters,
+    // Some hook made them, and may still hold them.
+    parameters: jsonCopy(parameters),
     ...(timeoutMs !== undefined && { expiresAt: runtime.now() + timeoutMs }),
   }
   await run.append(entry)

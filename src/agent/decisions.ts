@@ -1,4 +1,5 @@
-import type { JsonObject } from '../json.ts'
+import { isJsonObject, type JsonObject, jsonCopy } from '../json.ts'
+import { type Check, type Checks, object, oneOf, optional, text, that } from '../options.ts'
 import type { Decision } from '../transcript/entry.ts'
 
 /** Decisions about calls, by their ids. */
@@ -18,3 +19,37 @@ export const deny = (reason?: string): Decision => ({
 
 /** Lets it be executed with these parameters instead; the model is told. */
 export const edit = (parameters: JsonObject): Decision => ({ decision: 'edit', parameters })
+
+const parameters = that('an object of JSON', (value) => {
+  try {
+    return isJsonObject(value) && isJsonObject(jsonCopy(value))
+  } catch {
+    return false
+  }
+})
+
+const shapes = new Map<unknown, Checks>([
+  ['approve', { decision: oneOf('approve'), parameters: optional(parameters) }],
+  ['deny', { decision: oneOf('deny'), reason: optional(text()) }],
+  ['edit', { decision: oneOf('edit'), parameters }],
+])
+
+/** Each on its own: which calls they are about is known once the conversation is loaded. */
+export const decisionsCheck: Check = {
+  wanted: 'an object',
+  find: (value, path) => {
+    const fault = object().find(value, path)
+    if (fault) return fault
+    for (const [callId, decision] of Object.entries(value as object)) {
+      const wrong = findWrong(decision, `${path}.${callId}`)
+      if (wrong) return wrong
+    }
+    return undefined
+  },
+}
+
+function findWrong(value: unknown, path: string) {
+  const shape = shapes.get(isJsonObject(value) ? value['decision'] : undefined)
+  if (shape) return object(shape).find(value, path)
+  return { path, says: 'must be approve(), deny(reason) or edit(parameters)', value }
+}

@@ -4,7 +4,7 @@ import type { TercetError } from '../errors.ts'
 import { type ToolCall, type ToolResult, toolMessage } from '../messages.ts'
 import { type ExecutionScope, executeToolCall } from '../tools/execute.ts'
 import { type PlannedCall, repeatLevels } from '../transcript/next.ts'
-import { fingerprint } from '../transcript/transcript.ts'
+import { fingerprint, isUndecided } from '../transcript/transcript.ts'
 import { type Admission, admitCall } from './admit-call.ts'
 import { notExecuted, type Refusal } from './refuse-call.ts'
 import type { Run } from './run.ts'
@@ -44,6 +44,11 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
         return toolOf(run, plan.call)?.serial ? oneByOne(begin) : begin()
       }),
     )
+    if (fatal) await withdraw(run)
+  } catch (error) {
+    // What went wrong first is what the caller needs to know.
+    await withdraw(run).catch(() => {})
+    throw error
   } finally {
     unlink()
     run.toolMs += run.settings.runtime.now() - startedAt
@@ -68,13 +73,26 @@ async function settled(works: readonly Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(works)) if (result.status === 'rejected') throw result.reason
 }
 
+/** The run fails here: what waits for a decision is not asked for any more, and its step is whole. */
+async function withdraw(run: Run): Promise<void> {
+  const { fold } = run
+  // One that was stopped goes on waiting.
+  if (!fold || run.signal.aborted) return
+  const waiting = fold.pending.filter(({ id }) => isUndecided(fold, id))
+  for (const call of waiting) await finish(run, call, notExecuted(call, stopped))
+}
+
 const toolOf = (run: Run, call: ToolCall) => run.settings.registry.get(call.toolName)
 
-/** The call of the step that runs alone, if there is one; also when it has run already. */
-function exclusiveOf(run: Run, planned: readonly PlannedCall[]): ToolCall | undefined {
-  const isRefused = (call: ToolCall) =>
-    planned.some((plan) => plan.call.id === call.id && plan.verdict !== 'run')
-  return run.fold?.last?.toolCalls?.find((call) => toolOf(run, call)?.exclusive && !isRefused(call))
+/** The call of the step that runs alone, if there is one; also when it waits for a decision, or has run already. */
+function exclusiveOf({ settings, fold }: Run, planned: readonly PlannedCall[]): ToolCall | undefined {
+  const isRefused = ({ id }: ToolCall) => {
+    const plan = planned.find(({ call }) => call.id === id)
+    if (plan) return plan.verdict !== 'run'
+    return !fold?.started.has(id) && !fold?.pending.some((call) => call.id === id)
+  }
+  const isExclusive = ({ toolName }: ToolCall) => settings.registry.get(toolName)?.exclusive === true
+  return fold?.last?.toolCalls?.find((call) => isExclusive(call) && !isRefused(call))
 }
 
 const stopped: Refusal = {

@@ -26,7 +26,7 @@ import { isSchema } from '../tools/schema.ts'
 import type { Schema, Tool, ToolOutput } from '../tools/tool.ts'
 import type { ToolSet } from '../tools/toolset.ts'
 import type { ConversationStore } from '../transcript/store.ts'
-import type { Decisions } from './decisions.ts'
+import { type Decisions, decisionsCheck } from './decisions.ts'
 import type { Hooks } from './hooks.ts'
 import type { Logger } from './logger.ts'
 
@@ -291,7 +291,7 @@ export const runChecks: Checks = {
   history: optional(that('an array of messages', Array.isArray)),
 }
 
-export const resumeChecks: Checks = { ...partChecks, decisions: optional(object()) }
+export const resumeChecks: Checks = { ...partChecks, decisions: optional(decisionsCheck) }
 
 export const recoverChecks: Checks = {
   ...partChecks,

@@ -1,5 +1,4 @@
 import { NothingToResumeError, OutputValidationError } from '../errors.ts'
-import type { Entry } from '../transcript/entry.ts'
 import { isUndecided, type RunFold } from '../transcript/transcript.ts'
 import { tellRequest } from './ask-approval.ts'
 import type { Decisions } from './decisions.ts'
@@ -8,7 +7,7 @@ import { decisionEntries } from './take-decisions.ts'
 
 /**
  * Takes up the last run of a conversation where its transcript ends: the loop then goes on as if nothing had happened.
- * Says first that it does so, which is the claim that makes any other process lose, and tells again what was left open.
+ * Tells again what was left open, and then says that it goes on, which is the claim that makes any other process lose.
  * Gives whether anything is left to be done: a run that is done has its answer, and one that waits goes on waiting.
  *
  * @throws NothingToResumeError, ApprovalError, ConflictError. Nothing was changed then.
@@ -22,20 +21,23 @@ export async function resumeRun(run: Run, decisions: Decisions, start: () => voi
   start()
   const { runtime } = run.settings
   const decided = decisionEntries(fold, decisions, runtime.now())
+  await tellOpenStep(run, fold, new Set(decided.map(({ callId }) => callId)))
   const isOver = fold.ended?.status === 'done' || fold.ended?.status === 'refused'
   const waits = fold.suspended && decided.length === 0
-  if (!isOver && !waits) {
-    const claim: Entry = { type: 'run_resumed', runId, attemptId: runtime.id() }
-    await run.append(claim, ...decided)
-    // Also where the run is written at its end: who resumes it owns it from now on.
-    await run.save()
+  if (isOver || waits) return false
+  if (fold.pending.length > 0) {
+    // Who leaves at one of these events has decided nothing yet.
+    await run.paced()
+    run.signal.throwIfAborted()
   }
-  await tellOpenStep(run, fold)
-  return !isOver && !waits
+  await run.append({ type: 'run_resumed', runId, attemptId: runtime.id() }, ...decided)
+  // Also where the run is written at its end: who resumes it owns it from now on.
+  await run.save()
+  return true
 }
 
 /** What listeners of this process have not heard: the step whose calls are open, or the answer. */
-async function tellOpenStep(run: Run, fold: RunFold): Promise<void> {
+async function tellOpenStep(run: Run, fold: RunFold, decided: ReadonlySet<string>): Promise<void> {
   const { last, pending } = fold
   if (!last) return
   const base = { runId: run.runId, stepId: run.stepId }
@@ -47,7 +49,7 @@ async function tellOpenStep(run: Run, fold: RunFold): Promise<void> {
   } else if (pending.length > 0) {
     if (plan !== undefined) run.emit({ type: 'plan', ...base, plan })
     run.emit({ type: 'step', ...base, ...(text !== '' && { thought: text }), toolCalls })
-    for (const { id } of pending) if (isUndecided(fold, id)) tellRequest(run, id)
+    for (const { id } of pending) if (isUndecided(fold, id) && !decided.has(id)) tellRequest(run, id)
   }
 }
 

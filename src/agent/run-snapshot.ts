@@ -45,6 +45,11 @@ export const emptySnapshot: RunSnapshot = {
 /** The state after `event`: the same object when it changes nothing that is shown. */
 export function reduceSnapshot(state: RunSnapshot, event: AgentEvent): RunSnapshot {
   switch (event.type) {
+    case 'run_start': {
+      if (state.status === 'running') return state
+      const { error: _, ...rest } = state
+      return { ...rest, status: 'running' }
+    }
     case 'stream_start':
       return { ...state, answer: '', thought: '', reasoning: '' }
     case 'token':
@@ -57,6 +62,8 @@ export function reduceSnapshot(state: RunSnapshot, event: AgentEvent): RunSnapsh
       return { ...state, plan: event.plan }
     case 'step': {
       const { stepId, thought, toolCalls } = event
+      // Told again by a run that is resumed.
+      if (state.steps.some((step) => step.stepId === stepId)) return state
       const calls = toolCalls.map((call) => ({ ...call, status: 'waiting' as const }))
       return {
         ...state,
@@ -70,7 +77,12 @@ export function reduceSnapshot(state: RunSnapshot, event: AgentEvent): RunSnapsh
         return { ...call, status: event.status, result: event.result }
       })
     case 'approval_required':
-      return withCall(state, event.stepId, event.callId, (call) => ({ ...call, status: 'undecided' }))
+      return withCall(state, event.stepId, event.callId, (call) => ({
+        ...call,
+        // As they would be executed: a hook may have changed what the model sent.
+        parameters: event.parameters,
+        status: 'undecided',
+      }))
     case 'tool_results':
       return event.results.reduce(
         (now, result) =>

@@ -40,6 +40,7 @@ export class RunStream<Answer = string> implements AsyncIterable<AgentEvent>, As
   /** Ends the run, which has then the status `aborted`. `reason` stays untouched in its error. */
   abort(reason: unknown = new DOMException('The run was aborted.', 'AbortError')): void {
     this.#controller.abort(reason)
+    this.#inbox.close()
     this.#queue.unpace()
   }
 
@@ -81,6 +82,7 @@ export class RunStream<Answer = string> implements AsyncIterable<AgentEvent>, As
 
   async #leave(): Promise<void> {
     this.#controller.abort(new DOMException('The reader left the run.', 'AbortError'))
+    this.#inbox.close()
     this.#queue.leave()
     await this.#result
   }

@@ -1,42 +1,34 @@
-import { ApprovalError, ConfigurationError, shown } from '../errors.ts'
-import { canonicalJson, isJsonObject } from '../json.ts'
-import type { ApprovalDecidedEntry, Decision } from '../transcript/entry.ts'
+import { ApprovalError } from '../errors.ts'
+import { canonicalJson } from '../json.ts'
+import type { ApprovalDecidedEntry, ApprovalRequestedEntry, Decision } from '../transcript/entry.ts'
 import { isUndecided, type RunFold } from '../transcript/transcript.ts'
 import { type Decisions, deny } from './decisions.ts'
 
 /**
  * The entries that write `decisions` down, and the denial of what nobody approved in time.
  *
- * @throws ConfigurationError for a decision that is none; ApprovalError for one that cannot be taken.
+ * @throws ApprovalError for one that cannot be taken.
  */
 export function decisionEntries(fold: RunFold, decisions: Decisions, now: number): ApprovalDecidedEntry[] {
   const { runId } = fold
   const entries = Object.entries(decisions).flatMap(([callId, decision]): ApprovalDecidedEntry[] => {
-    checkDecision(decision, callId)
-    // Said again, by a job that was delivered twice, say: it stands already.
-    if (isSame(decision, fold.decided.get(callId))) return []
     const request = fold.requested.get(callId)
-    const isPending = fold.pending.some(({ id }) => id === callId) && isUndecided(fold, callId)
-    if (!request || !isPending) {
-      throw new ApprovalError(
-        callId,
-        'not_pending',
-        `No call ${callId} waits for a decision in this conversation.`,
-      )
-    }
-    const decided = [{ type: 'approval_decided', runId, callId, decision }] as const
-    if (decision.decision === 'deny') return [...decided]
-    if (isOver(request.expiresAt, now)) {
-      const message = `The call ${callId} of "${request.toolName}" was not approved in time. It can only be denied, or resumed without a decision.`
-      throw new ApprovalError(callId, 'expired', message)
-    }
-    const { parameters } = decision
-    const differs = parameters && canonicalJson(parameters) !== canonicalJson(request.parameters)
-    if (decision.decision === 'approve' && differs) {
+    if (request && differs(decision, request)) {
       const message = `The call ${callId} of "${request.toolName}" has other parameters than the ones that were approved.`
       throw new ApprovalError(callId, 'mismatched', message)
     }
-    return [...decided]
+    // Said again, by a job that was delivered twice, say: it stands already.
+    if (isSame(decision, fold.decided.get(callId))) return []
+    const isPending = fold.pending.some(({ id }) => id === callId) && isUndecided(fold, callId)
+    if (!request || !isPending) {
+      const message = `No call ${callId} waits for a decision in this conversation.`
+      throw new ApprovalError(callId, 'not_pending', message)
+    }
+    if (decision.decision !== 'deny' && isOver(request.expiresAt, now)) {
+      const message = `The call ${callId} of "${request.toolName}" was not approved in time. It can only be denied, or resumed without a decision.`
+      throw new ApprovalError(callId, 'expired', message)
+    }
+    return [{ type: 'approval_decided', runId, callId, decision }]
   })
   const late = fold.pending.filter(
     ({ id }) =>
@@ -51,6 +43,12 @@ export function decisionEntries(fold: RunFold, decisions: Decisions, now: number
   ]
 }
 
+/** What was approved is not what waits. */
+function differs(decision: Decision, request: ApprovalRequestedEntry): boolean {
+  if (decision.decision !== 'approve' || !decision.parameters) return false
+  return canonicalJson(decision.parameters) !== canonicalJson(request.parameters)
+}
+
 function isSame(a: Decision, b: Decision | undefined): boolean {
   if (b === undefined || a.decision !== b.decision) return false
   return a.decision === 'approve' || canonicalJson({ ...a }) === canonicalJson({ ...b })
@@ -58,18 +56,3 @@ function isSame(a: Decision, b: Decision | undefined): boolean {
 
 const isOver = (expiresAt: number | undefined, now: number): boolean =>
   expiresAt !== undefined && now >= expiresAt
-
-function checkDecision(value: unknown, callId: string): void {
-  const { decision, parameters, reason } = isJsonObject(value) ? value : {}
-  const fits =
-    (decision === 'approve' && (parameters === undefined || isJsonObject(parameters))) ||
-    (decision === 'deny' && (reason === undefined || typeof reason === 'string')) ||
-    (decision === 'edit' && isJsonObject(parameters))
-  if (fits) return
-  const path = `decisions.${callId}`
-  throw new ConfigurationError(
-    path,
-    `${path} must be approve(), deny(reason) or edit(parameters), got ${shown(value)}.`,
-    { value },
-  )
-}

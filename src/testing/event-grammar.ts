@@ -192,9 +192,9 @@ class Iteration {
     return undefined
   }
 
-  #wait({ callId, toolName }: AgentApprovalRequired): string | undefined {
+  #wait({ callId }: AgentApprovalRequired): string | undefined {
     const call = this.#calls.get(callId)
-    if (call?.toolName !== toolName) return `call ${callId} of the tool ${toolName} is not of this step`
+    if (!call) return `call ${callId} is not of this step`
     return call.state === 'asked' ? undefined : `call ${callId} waits for approval, but ${told[call.state]}`
   }
 

@@ -69,6 +69,24 @@ export async function executeToolCall(
   }
 }
 
+/** The result of a call that its tool would refuse as it is; `undefined` if it would be executed. */
+export async function unfitResult(
+  call: ToolCall,
+  tools: Pick<ToolSource, 'resolve'>,
+  scope: InputScope & Wording,
+): Promise<ToolResult | undefined> {
+  const registered = tools.resolve(call.toolName)
+  if (!registered) return undefined
+  try {
+    // What is dropped is told when it is executed.
+    await buildInput(registered, parsed(call), { ...scope, onDiagnostic: () => {} })
+    return undefined
+  } catch (thrown) {
+    if (!isTercetError(thrown) || thrown.code !== 'tool_input') return undefined
+    return render(call, registered.tool, failed(thrown.code, messageOf(thrown)), 0, scope).result
+  }
+}
+
 type Wording = Pick<ExecutionScope, 'secrets' | 'maxOutput' | 'onDiagnostic'>
 
 /** The result of a call whose outcome was found out, as if the tool had just given it. */

@@ -97,6 +97,8 @@ export class Transcript {
         if (this.#run) this.#run.ended = entry
         return
       case 'approval_requested':
+        // Handed out as it is: who is shown it must not be able to change what they approve.
+        frozen(entry.parameters)
         this.#run?.requested.set(entry.callId, entry)
         return
       case 'approval_decided':
@@ -337,7 +339,8 @@ function countExchange(run: RunFold, { calls, results }: Exchange): void {
 
 function failuresAfter(before: RunFold['failures'], results: readonly ToolResult[]): RunFold['failures'] {
   const first = results[0]
-  if (!first || results.some(({ ok }) => ok)) return undefined
+  // A denied call says nothing about its tool: somebody wants something else.
+  if (!first || results.some(({ ok, error }) => ok || error?.code === 'denied')) return undefined
   const kind = `${first.toolName} ${first.error?.code ?? ''}`
   const count = before?.kind === kind ? before.count + 1 : 1
   return { kind, count, toolName: first.toolName, message: first.error?.message ?? first.output }

@@ -67,6 +67,18 @@ const results = (callIds: string[], id = 's1'): AgentEvent => ({
   results: callIds.map((callId) => result(callId)),
 })
 const final = (id = 's1'): AgentEvent => ({ type: 'final_response', ...at(id), answer: 'a' })
+const steered = (id = 's1'): AgentEvent => ({
+  type: 'steering',
+  ...at(id),
+  message: { role: 'user', content: 'Wait.' },
+})
+const asked = (callId: string, id = 's1'): AgentEvent => ({
+  type: 'approval_required',
+  ...at(id),
+  callId,
+  toolName: 'add',
+  parameters: {},
+})
 const retried = (id = 's1'): AgentEvent => ({
   type: 'retry',
   ...at(id),
@@ -146,6 +158,35 @@ describe('the event grammar accepts', () => {
       [start, step(['a', 'b']), started('a'), ended('a', 'failed'), end('aborted')],
     ],
     ['a failure after the answer', [start, final(), end('failed')]],
+    [
+      'what the user says, before anything else of an iteration',
+      [start, steered(), steered(), retried(), streamStart(), streamEnd(), final(), end()],
+    ],
+    [
+      'a run that waits for a decision when the other calls are done',
+      [start, step(['a', 'b']), started('b'), asked('a'), ended('b'), end('suspended')],
+    ],
+    [
+      'a resumed run: its step again, what is decided, what still waits',
+      [start, plan(), step(['a', 'b', 'c']), asked('c'), started('a'), ended('a'), end('suspended')],
+    ],
+    [
+      'a resumed run that goes on after its step',
+      [
+        start,
+        step(['a', 'b']),
+        started('b'),
+        ended('b'),
+        results(['a', 'b']),
+        used('s2'),
+        final('s2'),
+        end(),
+      ],
+    ],
+    [
+      'a call that waits and is withdrawn, because the run fails',
+      [start, step(['a']), asked('a'), results(['a']), end('failed')],
+    ],
   ])('%s', (_, events) => {
     expect(checkEvents(events)).toBeUndefined()
   })
@@ -320,6 +361,36 @@ describe('the event grammar refuses', () => {
       'an iteration that comes back',
       [start, used(), used('s2'), plan()],
       'event 3 (plan): stepId s1 comes back after another iteration',
+    ],
+    [
+      'what the user says in the middle of a reply',
+      [start, streamStart(), steered()],
+      'event 2 (steering): it may not stand between stream_start and stream_end',
+    ],
+    [
+      'what the user says after a try that failed',
+      [start, used(), steered()],
+      'event 2 (steering): it may not stand after usage',
+    ],
+    [
+      'a question about a call that nobody made',
+      [start, step(['a']), asked('x')],
+      'event 2 (approval_required): call x is not of this step',
+    ],
+    [
+      'a question about a call that has started',
+      [start, step(['a']), started('a'), asked('a')],
+      'event 3 (approval_required): call a waits for approval, but it has started already',
+    ],
+    [
+      'a question before the step',
+      [start, used(), asked('a')],
+      'event 2 (approval_required): it may not stand after usage',
+    ],
+    [
+      'a question after the results',
+      [start, step(['a']), results(['a']), asked('a')],
+      'event 3 (approval_required): it may not stand after tool_results',
     ],
     [
       'an event of no iteration',
