@@ -182,6 +182,7 @@ export {
   type ConversationQuery,
   type ConversationRunState,
   type ConversationStore,
+  isAskedFor,
   MemoryStore,
   runStateAfter,
 } from './transcript/store.ts'

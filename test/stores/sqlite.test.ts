@@ -282,7 +282,7 @@ describe('damage', () => {
     const bytes = readFileSync(sound)
     const outcomes = { whole: 0, prefix: 0, refused: 0, lost: 0 }
     // Steps of a prime: they fall on ever other places of pages and sectors.
-    for (let offset = 1; offset < bytes.length; offset += 397) {
+    for (let offset = 3; offset < bytes.length; offset += 397) {
       for (const damage of damages) outcomes[await outcomeOf(damage(bytes, offset))]++
     }
     expect(outcomes.lost).toBe(0)
