@@ -103,13 +103,15 @@ export class SqliteFile {
 }
 
 const busy = 5
+const corrupt = 11
 
 /** What to do, by SQLite's primary result code: https://sqlite.org/rescode.html, 2026-11-28. */
 const cures: Readonly<Record<number, string>> = {
   [busy]: 'Another process has the file to itself: let it finish, or raise busyTimeoutMs.',
   8: 'Let this process write to the file and to its folder.',
   10: 'The disk failed or is full. Nothing of this append is written: repair the disk, or make room, and try again.',
-  11: 'The file is damaged: restore it from a copy, or save what is left with "sqlite3 FILE .recover".',
+  [corrupt]:
+    'The file is damaged: restore it from a copy, or save what is left with "sqlite3 FILE .recover".',
   13: 'The disk is full. Nothing of this append is written: make room and try again.',
   14: 'Its folder has to exist, and this process has to be allowed to write there.',
   26: 'The file is no SQLite database, or its beginning is damaged: name another, or restore it from a copy.',
@@ -124,6 +126,8 @@ function failure(error: unknown, path: string): unknown {
 
 /** The primary result code, if it is an error of SQLite. */
 function resultCodeOf(error: unknown): number | undefined {
-  const { errcode } = Object(error) as { errcode?: unknown } // only read, and only used when it is a number
+  const { errcode, code } = Object(error) as { errcode?: unknown; code?: unknown } // only read and compared
+  // A number that no JavaScript number can be: nobody wrote it.
+  if (code === 'ERR_OUT_OF_RANGE') return corrupt
   return typeof errcode === 'number' ? errcode & 0xff : undefined
 }

@@ -148,10 +148,11 @@ function checkAbsence(file: SqliteFile, id: string): void {
      WHERE state IN ('ended', 'unfinished', 'suspended') AND key = ?`,
     keyOf(id),
   )
-  if (found.length > 0)
-    throw new StoreError(
-      `The file is damaged: the conversation ${shown(id)} is in one index and not in the other. Restore the file from a copy, or mend it with "sqlite3 FILE REINDEX".`,
-    )
+  if (found.length === 0) return
+  throw new StoreError(
+    `The file is damaged: the conversation ${shown(id)} is in one index and not in the other. Restore the file from a ` +
+      'copy, or mend it with "sqlite3 FILE REINDEX".',
+  )
 }
 
 interface CheckedRow extends EntryRow {

@@ -311,6 +311,7 @@ describe('damage', () => {
     const store = new SqliteStore({ path })
     try {
       await store.init()
+      await store.list()
       const read = await store.read('a')
       if (read.length < entries.length) return 'lost'
       expect(read).toEqual(entries)
