@@ -208,6 +208,7 @@ export {
   type ConversationQuery,
   type ConversationRunState,
   type ConversationStore,
+  isAskedFor,
   MemoryStore,
   runStateAfter,
 } from './transcript/store.ts'
