@@ -1,4 +1,11 @@
 export {
+  type Cassette,
+  type CassetteOptions,
+  cassette,
+} from './cassette/cassette.ts'
+export { CassetteMissError } from './cassette/miss.ts'
+export type { Mutation } from './cassette/mutation.ts'
+export {
   type VirtualClock,
   type VirtualClockOptions,
   virtualClock,
@@ -11,6 +18,7 @@ export {
 } from './conformance/client.ts'
 export type { ClientUnderTest, ConformanceSettings, MakeClient } from './conformance/client-stage.ts'
 export { checkEvents, EventGrammar } from './event-grammar.ts'
+export type { JsonDifference } from './json-difference.ts'
 export {
   type CallOf,
   calls,
