@@ -20,6 +20,14 @@ export type { ClientUnderTest, ConformanceSettings, MakeClient } from './conform
 export { checkEvents, EventGrammar } from './event-grammar.ts'
 export type { JsonDifference } from './json-difference.ts'
 export {
+  type ReplayOptions,
+  type ReplayParts,
+  type ReplayReport,
+  replay,
+  type SkippedRun,
+} from './replay/replay.ts'
+export type { FirstDifference } from './replay/store.ts'
+export {
   type CallOf,
   calls,
   chunks,

@@ -543,7 +543,11 @@ describe('mutations', () => {
     const path = await recorded([chunks(three)], ['Hi'])
     const tape = await cassette({ path, mutate: [{ call: 1, fails: 'rate_limit', retryAfterMs: 3 }] })
     const player = tape.player()
-    await expect(player.call(ask())).rejects.toMatchObject({ kind: 'rate_limit', retryAfterMs: 3, retryable: true })
+    await expect(player.call(ask())).rejects.toMatchObject({
+      kind: 'rate_limit',
+      retryAfterMs: 3,
+      retryable: true,
+    })
     await expect(player.call(ask())).resolves.toMatchObject({ text: 'One two three' })
   })
 

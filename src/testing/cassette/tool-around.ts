@@ -4,6 +4,7 @@ import type { Tool, ToolContext } from '../../tools/tool.ts'
 export function toolAround<Input>(
   tool: Tool<Input>,
   execute: (input: Input, context: ToolContext) => unknown,
+  changes: Pick<Tool, 'formatOutput'> = {},
 ): Tool<Input> {
   const { name, description, parameters, formatOutput } = tool
   const settings = optionalSettings.map((key) => [key, tool[key]] as const)
@@ -13,6 +14,7 @@ export function toolAround<Input>(
     parameters,
     ...Object.fromEntries(settings.filter(([, value]) => value !== undefined)),
     ...(formatOutput && { formatOutput: (output: unknown) => formatOutput.call(tool, output) }),
+    ...changes,
     execute,
   }
 }
