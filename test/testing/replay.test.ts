@@ -255,7 +255,7 @@ describe('a transcript is made again to the byte', () => {
   test.each(Object.entries(spoken))('in JSON: %s', async (name, [script, options]) => {
     const entries = await record(script, { ...options, protocol: 'json' })
     // The only reply of a run that broke off does not say in which protocol it was.
-    const how = name === 'a failure in the middle' ? { capabilities: { tools: false } } : {}
+    const how = name === 'a failure in the middle' ? { protocol: 'json' as const } : {}
     expect(inJson(await again(entries, options, how))).toEqual(same(entries))
   })
 
@@ -298,6 +298,12 @@ describe('a transcript is made again to the byte', () => {
     const entries = await store.read('c')
     expect(entries.filter(({ type }) => type === 'message')).toHaveLength(1)
     expect(inJson(await again(entries))).toEqual(same(entries))
+  })
+
+  test('also when its tools take other times', async () => {
+    const script = [calls(['nap', { ms: 300 }], ['nap', { ms: 20 }], ['hello']), 'Done.']
+    const entries = await record(script)
+    expect(inJson(await again(entries, { toolConcurrency: 1 }))).toEqual(same(entries))
   })
 
   test('with options that only its runs had', async () => {
@@ -364,7 +370,6 @@ describe('the first difference', () => {
       { protocol: 'json' },
       { position: 1, path: '$.kind', expected: 'step', actual: 'malformed' },
     ],
-    ['of other concurrency', { toolConcurrency: 1 }, { position: 3, path: '$.type' }],
   ])('%s is named', async (_, options, difference) => {
     const entries = await record(script)
     const report = await replay(

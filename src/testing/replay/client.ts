@@ -8,14 +8,13 @@ import { isBrokenOff, type RecordedRun } from './runs.ts'
 
 /** A model that says what it said in a run: its replies in order, and after them what the run failed with. */
 export class ReplayClient implements LLMClient {
-  readonly #capabilities: Partial<Capabilities>
   #run: RecordedRun | undefined
   #calls = 0
   #speaksJson: boolean
 
-  constructor(capabilities: Partial<Capabilities>) {
-    this.#capabilities = capabilities
-    this.#speaksJson = capabilities.tools === false
+  /** `protocol`: in which it was spoken to, until a reply tells. */
+  constructor(protocol: 'native' | 'json') {
+    this.#speaksJson = protocol === 'json'
   }
 
   begin(run: RecordedRun): void {
@@ -36,13 +35,7 @@ export class ReplayClient implements LLMClient {
   get capabilities(): Capabilities {
     const next = this.#run?.replies[this.#calls]
     if (next && !isBrokenOff(next)) this.#speaksJson = next.raw !== undefined
-    return {
-      streaming: true,
-      structuredOutput: true,
-      images: true,
-      ...this.#capabilities,
-      tools: !this.#speaksJson,
-    }
+    return { tools: !this.#speaksJson, streaming: true, structuredOutput: true, images: true }
   }
 
   call(request: LLMRequest): Promise<LLMResponse> {

@@ -1,8 +1,8 @@
 import type { Agent } from '../../agent/agent.ts'
 import type { Hooks } from '../../agent/hooks.ts'
 import type { RunOptions } from '../../agent/options.ts'
-import type { Capabilities, LLMClient } from '../../client/client.ts'
-import { type Check, checkOptions, object, optional } from '../../options.ts'
+import type { LLMClient } from '../../client/client.ts'
+import { type Check, checkOptions, object, oneOf, optional } from '../../options.ts'
 import { createRuntime, type Runtime } from '../../runtime.ts'
 import type { Tool } from '../../tools/tool.ts'
 import type { Entry } from '../../transcript/entry.ts'
@@ -23,8 +23,8 @@ export interface ReplayParts {
 }
 
 export interface ReplayOptions {
-  /** What the model could do, where that matters: `contextWindow`, or `tools: false`. Default: everything, without limits. */
-  readonly capabilities?: Partial<Capabilities>
+  /** In which protocol the model was spoken to, for transcripts without a whole reply. Default: `native`. */
+  readonly protocol?: 'native' | 'json'
   /** The options that the runs had. Default: none. */
   readonly run?: Omit<RunOptions, 'history' | 'signal'>
 }
@@ -44,8 +44,8 @@ export interface SkippedRun {
 
 /**
  * Makes the runs of a transcript again, with the replies and results that are in it, and says whether the agent still
- * comes to the same entries, or where it first does not. No model is asked and no tool executed. What was written down
- * between runs, and runs that were stopped from outside or suspended, are taken over as they are.
+ * comes to the same entries, or where it first does not. No model is asked and no tool executed. Taken over as they are:
+ * how long a tool took and which was done first, what stands between runs, and runs that were stopped or suspended.
  *
  * ```ts
  * const report = await replay(entries, (parts, tool) => new Agent({ ...parts, instructions, tools: [tool(weather)] }))
@@ -62,8 +62,8 @@ export async function replay<Answer>(
   const recorded = asJson(entries)
   const stop = new AbortController()
   const store = new ReplayStore(recorded, () => stop.abort('it differs'))
-  const client = new ReplayClient(options.capabilities ?? {})
-  const tools = new ReplayTools((length) => store.reached(length))
+  const client = new ReplayClient(options.protocol ?? 'native')
+  const tools = new ReplayTools()
   const skipped: SkippedRun[] = []
   let runId = conversation
 
@@ -89,14 +89,14 @@ export async function replay<Answer>(
     if (store.difference) break
   }
   const { difference } = store
-  const made = { entries: store.entries.slice(0, difference?.position), skipped }
+  const made = { entries: store.entries, skipped }
   return difference ? { identical: false, ...difference, ...made } : { identical: true, ...made }
 }
 
 const conversation = 'replay'
 
 const checks: Record<keyof ReplayOptions, Check> = {
-  capabilities: optional(object()),
+  protocol: optional(oneOf('native', 'json')),
   run: optional(object()),
 }
 

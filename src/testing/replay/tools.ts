@@ -2,31 +2,23 @@ import type { Hooks } from '../../agent/hooks.ts'
 import { ConfigurationError, type ErrorInfo, FatalToolError } from '../../errors.ts'
 import type { ToolResult } from '../../messages.ts'
 import { type Tool, type ToolContext, toolError, toolResult } from '../../tools/tool.ts'
-import type { Entry } from '../../transcript/entry.ts'
 import { toolAround } from '../cassette/tool-around.ts'
 import type { Passage } from './runs.ts'
 
-/** Tools that do nothing: each call has the result that was recorded, at its place in the transcript. */
+/** Tools that do nothing: each call has the result that was recorded. */
 export class ReplayTools {
-  readonly #reached: (length: number) => Promise<void>
   readonly #made = new Set<unknown>()
   readonly #executed = new Set<string>()
-  readonly #starts = new Map<string, number>()
-  readonly #finishes = new Map<string, { readonly position: number; readonly result: ToolResult }>()
-
+  readonly #results = new Map<string, ToolResult>()
   #ended: ErrorInfo | undefined
 
-  /** `reached` waits until the transcript has so many entries. */
-  constructor(reached: (length: number) => Promise<void>) {
-    this.#reached = reached
-  }
-
-  begin({ position, entries, run }: Passage): void {
+  begin({ entries, run }: Passage): void {
     this.#ended = run?.ended.error
     this.#executed.clear()
-    this.#starts.clear()
-    this.#finishes.clear()
-    for (const [index, entry] of entries.entries()) this.#learn(entry, position + index)
+    this.#results.clear()
+    for (const entry of entries) {
+      if (entry.type === 'tool_finished') this.#results.set(entry.result.callId, entry.result)
+    }
   }
 
   readonly tool = <Input>(tool: Tool<Input>): Tool<Input> => {
@@ -40,16 +32,12 @@ export class ReplayTools {
   }
 
   readonly hooks: Hooks = {
-    beforeTool: async ({ id }) => {
-      await this.#reached(this.#starts.get(id) ?? 0)
-    },
-    afterTool: async (result) => {
-      const finish = this.#finishes.get(result.callId)
-      if (!finish) return undefined
-      await this.#reached(finish.position)
+    afterTool: (result) => {
+      const recorded = this.#results.get(result.callId)
+      if (!recorded) return undefined
       // What the agent says by itself, of a tool that does not exist, say, is its own; how long it took is not.
-      if (!this.#executed.has(result.callId)) return { ...result, durationMs: finish.result.durationMs }
-      return { ...nothing, ...finish.result } as ToolResult // but for members that are undefined, it is one
+      if (!this.#executed.has(result.callId)) return { ...result, durationMs: recorded.durationMs }
+      return { ...nothing, ...recorded } as ToolResult // but for members that are undefined, it is one
     },
   }
 
@@ -65,19 +53,12 @@ export class ReplayTools {
     }
   }
 
-  #learn(entry: Entry, position: number): void {
-    if (entry.type === 'tool_started') this.#starts.set(entry.callId, position)
-    if (entry.type === 'tool_finished') {
-      this.#finishes.set(entry.result.callId, { position, result: entry.result })
-    }
-  }
-
   /**
    * Something from which a result is made that has all members of the recorded one, and in their order: what they are
    * is said by the hook. A text that was cut is longer than what it was cut to, and so is cut again.
    */
   #formOf(callId: string): unknown {
-    const { ok, output = '', error } = this.#finishes.get(callId)?.result ?? {}
+    const { ok, output = '', error } = this.#results.get(callId) ?? {}
     if (error && error.code === this.#ended?.code && error.code === 'fatal_tool') {
       throw new FatalToolError(this.#ended.message)
     }
