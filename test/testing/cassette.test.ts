@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { Agent } from '../../src/agent/agent.ts'
@@ -18,7 +19,14 @@ import { ScriptedClient } from '../../src/testing/scripted-client.ts'
 import { tool } from '../../src/tools/define.ts'
 import { type Tool, toolError, toolResult } from '../../src/tools/tool.ts'
 import { ToolSet } from '../../src/tools/toolset.ts'
+import '../../src/protocol/json.ts'
+import '../../src/tools/json-validator.ts'
+import { trials } from '../laws/support/law.ts'
 import { encodingNames, encodings, leaks } from '../laws/support/leaks.ts'
+import { agentOptions } from '../laws/support/options.ts'
+import { type Scenario, scenario } from '../laws/support/scenario.ts'
+import { makeTool, type ToolStage } from '../laws/support/tools.ts'
+import { rendered } from '../laws/support/turns.ts'
 import { thrownBy } from '../support/outcome.ts'
 
 let folder: string
@@ -632,4 +640,55 @@ describe('what is wrong with a file or an option', () => {
     const recording = await cassette({ path })
     expect(() => recording.player()).toThrow('there is nothing to play yet')
   })
+})
+
+/** Whatever befalls it from outside befalls it in a replay, too: here, nothing does. */
+const undisturbed: fc.Arbitrary<Scenario> = fc
+  .tuple(scenario, fc.constantFrom('default' as const, 'off' as const, 'simple' as const))
+  .map(([planned, memory]) => ({
+    ...planned,
+    options: { ...planned.options, memory, output: 'text', hooks: 'none' },
+  }))
+
+/** Calls that are made side by side each have their own order. */
+function byCall(events: readonly AgentEvent[]): Map<string, AgentEvent[]> {
+  const told = new Map<string, AgentEvent[]>()
+  for (const event of events) {
+    const isAside = event.type === 'tool_execution' || event.type === 'diagnostic'
+    const whose = isAside && 'callId' in event ? event.callId : isAside ? event.message : 'the run'
+    told.set(whose, [...(told.get(whose) ?? []), event])
+  }
+  return told
+}
+
+test('whatever a run was, it is the same on a tape', { timeout: 60_000 }, async () => {
+  const path = newPath()
+  const hear = async ({ input, turns, tools, options }: Scenario, mode: 'record' | 'replay') => {
+    const { runtime } = virtualClock()
+    const stage: ToolStage = { runtime, executions: [], asleep: 0, isCalm: false, abort: () => {} }
+    const tape = await cassette({ path, mode, runtime })
+    const script = turns.map((turn) => rendered(turn, options.protocol))
+    const client = new ScriptedClient(mode === 'record' ? [...script, 'done'] : [], {
+      chunkSize: options.chunkSize,
+      runtime,
+    })
+    const agent = new Agent<unknown>({
+      ...agentOptions(options, stage),
+      client: wrapClient(client, tape.client),
+      tools: tools.map((plan) => tape.tool(makeTool(plan, stage))),
+      runtime,
+    })
+    const events: AgentEvent[] = []
+    for await (const event of agent.runStream(input)) events.push(event)
+    await tape.save()
+    return { told: byCall(events), asked: client.calls, executions: stage.executions.length }
+  }
+  await fc.assert(
+    fc.asyncProperty(undisturbed, async (planned) => {
+      const recording = await hear(planned, 'record')
+      if (recording.asked === 0) return
+      expect(await hear(planned, 'replay')).toEqual({ ...recording, asked: 0, executions: 0 })
+    }),
+    { seed: 6, ...trials(150) },
+  )
 })

@@ -41,7 +41,7 @@ export class Player {
   readonly #models: Shelf<ModelRecording>
   readonly #tools: Shelf<ToolRecording>
   readonly #secrets: KnownSecrets
-  /** Tool calls that have begun and not finished. */
+  /** Tool calls that have begun and not ended. */
   readonly #playing = new Set<ToolRecording>()
   #modelCalls = 0
   #miss: CassetteMissError | undefined
@@ -88,14 +88,10 @@ export class Player {
         // A model that is told of it would only be asked something that is not recorded either.
         (miss) => new FatalToolError(miss.message, { cause: miss }),
       )
-      const { progress = [], outcome } = recording
-      for (const update of progress) context.progress(update)
-      if (!outcome) return untilAborted(forever(), context.signal)
+      for (const update of recording.progress ?? []) context.progress(update)
       this.#playing.add(recording)
       try {
-        await this.#pause(outcome, context.signal)
-        await this.#turnOf(recording)
-        return played(outcome)
+        return await this.#outcome(recording, context.signal)
       } finally {
         this.#playing.delete(recording)
       }
@@ -157,10 +153,22 @@ export class Player {
     throw readError(error)
   }
 
-  /** Tools that went on side by side finish in the order in which they did. */
-  async #turnOf({ finished = 0 }: ToolRecording): Promise<void> {
+  async #outcome(
+    { outcome, stopped, finished = never }: ToolRecording,
+    signal: AbortSignal,
+  ): Promise<unknown> {
+    if (!outcome) return forever()
+    if (stopped) {
+      // It may have been deaf, and the clock says until when; then it waits for what it had heard by then.
+      await this.#pause(outcome, undefined)
+      await untilAborted(forever(), signal).catch(() => {})
+      return played(outcome)
+    }
+    await this.#pause(outcome, signal)
+    // Tools that went on side by side finish in the order in which they did.
     do await macrotask()
-    while ([...this.#playing].some((other) => (other.finished ?? 0) < finished))
+    while ([...this.#playing].some((other) => (other.finished ?? never) < finished))
+    return played(outcome)
   }
 
   /** What was asked for in vain is remembered: whoever asked may get over it. */
@@ -181,6 +189,8 @@ export class Player {
 
 /** Long enough for all that was begun together to have begun. */
 const macrotask = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+const never = Number.POSITIVE_INFINITY
 
 const forever = () => new Promise<never>(() => {})
 

@@ -17,6 +17,7 @@ export interface RecordedError extends Partial<Omit<LLMErrorDetails, 'cause'>> {
 }
 
 export function writeError(thrown: unknown): RecordedError {
+  if (thrown === undefined || thrown === null) return { message: '' }
   const message = messageOf(thrown)
   if (isLLMError(thrown)) {
     const { code, kind, provider, model, status, retryAfterMs, retryable, requestId } = thrown
@@ -38,8 +39,9 @@ export function writeError(thrown: unknown): RecordedError {
   return { message, ...(typeof status === 'number' && { status }) }
 }
 
-/** The error again: an `LLMError` as it was, any other of this library by its code and message. */
-export function readError({ code, message, kind, provider, model, ...details }: RecordedError): Error {
+/** The error again: an `LLMError` as it was, any other of this library by its code and message; nothing, if it was nothing. */
+export function readError({ code, message, kind, provider, model, ...details }: RecordedError): unknown {
+  if (message === '') return undefined
   if (kind !== undefined && provider !== undefined && model !== undefined) {
     return new LLMError(message, { ...details, kind, provider, model })
   }

@@ -77,6 +77,7 @@ export class Recorder {
       const pause = this.#stopwatch()
       const finish = (outcome: RecordedOutcome) => {
         recording.outcome = outcome
+        if (context.signal.aborted) recording.stopped = true
         recording.finished = ++this.#finished
       }
       try {
@@ -84,8 +85,7 @@ export class Recorder {
         finish({ ...outcomeOf(output), ...pause() })
         return output
       } catch (thrown) {
-        // A tool that was stopped is stopped in a replay, too.
-        if (!context.signal.aborted) finish({ thrown: writeError(thrown), ...pause() })
+        finish({ thrown: writeError(thrown), ...pause() })
         throw thrown
       }
     })
@@ -156,6 +156,7 @@ interface DraftOfTool {
   asked: JsonObject
   progress?: readonly JsonValue[]
   outcome?: RecordedOutcome
+  stopped?: true
   finished?: number
 }
 
@@ -179,7 +180,8 @@ function overheard(context: ToolContext, recording: DraftOfTool): ToolContext {
   return {
     ...context,
     progress: (update) => {
-      recording.progress = [...(recording.progress ?? []), outputJson(update)]
+      // What a tool still says that was told to stop is heard by nobody.
+      if (!context.signal.aborted) recording.progress = [...(recording.progress ?? []), outputJson(update)]
       context.progress(update)
     },
   }

@@ -35,8 +35,10 @@ export type RecordedChunk = LLMChunk & Pause
 
 export interface ToolRecording {
   readonly asked: JsonObject
-  /** Absent: the call was stopped before the tool had finished. */
+  /** Absent: the tool never came to an end, whatever it was told. */
   readonly outcome?: RecordedOutcome
+  /** By the time of its outcome it had been told to stop. */
+  readonly stopped?: true
   /** Which of the tool calls it was to finish; the first is 1. */
   readonly finished?: number
   readonly progress?: readonly JsonValue[]
