@@ -41,7 +41,7 @@ export function writeError(thrown: unknown): RecordedError {
 
 /** The error again: an `LLMError` as it was, any other of this library by its code and message; nothing, if it was nothing. */
 export function readError({ code, message, kind, provider, model, ...details }: RecordedError): unknown {
-  if (message === '') return undefined
+  if (code === undefined && message === '') return undefined
   if (kind !== undefined && provider !== undefined && model !== undefined) {
     return new LLMError(message, { ...details, kind, provider, model })
   }
