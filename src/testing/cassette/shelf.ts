@@ -5,6 +5,7 @@ import { exhausted, missed, nameOf } from './miss.ts'
 export class Shelf<Recording extends { readonly asked: JsonObject }> {
   readonly #recordings: readonly Recording[]
   readonly #settings: { readonly path: string; readonly match: 'strict' | 'loose' }
+  readonly #byAsked = new Map<string, readonly Recording[]>()
   readonly #taken = new Set<Recording>()
 
   constructor(
@@ -13,6 +14,10 @@ export class Shelf<Recording extends { readonly asked: JsonObject }> {
   ) {
     this.#recordings = recordings
     this.#settings = settings
+    for (const recording of recordings) {
+      const key = canonicalJson(recording.asked)
+      this.#byAsked.set(key, [...(this.#byAsked.get(key) ?? []), recording])
+    }
   }
 
   /** @throws CassetteMissError */
@@ -24,8 +29,7 @@ export class Shelf<Recording extends { readonly asked: JsonObject }> {
 
   /** What would be taken. @throws CassetteMissError */
   show(asked: JsonObject): Recording {
-    const key = canonicalJson(asked)
-    const fitting = this.#recordings.filter((recording) => canonicalJson(recording.asked) === key)
+    const fitting = this.#byAsked.get(canonicalJson(asked)) ?? []
     const next = fitting.find((recording) => !this.#taken.has(recording))
     if (next) return next
     const { path, match } = this.#settings

@@ -1,3 +1,4 @@
+import { untilAborted } from '../../abort.ts'
 import type { Agent } from '../../agent/agent.ts'
 import type { Hooks } from '../../agent/hooks.ts'
 import type { RunOptions } from '../../agent/options.ts'
@@ -104,11 +105,7 @@ const checks: Record<keyof ReplayOptions, Check> = {
 function frozenRuntime(runId: () => string): Runtime {
   return createRuntime({
     now: () => 0,
-    sleep: (_, signal) =>
-      new Promise((_, reject) => {
-        if (signal?.aborted) reject(signal.reason)
-        signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
-      }),
+    sleep: (_, signal = new AbortController().signal) => untilAborted(new Promise<never>(() => {}), signal),
     random: () => 0,
     id: runId,
   })
