@@ -5,6 +5,7 @@ export const errorCodes = [
   'aborted',
   'agent_closed',
   'approval',
+  'cassette_miss',
   'concurrent_run',
   'configuration',
   'conflict',
