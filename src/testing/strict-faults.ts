@@ -74,8 +74,7 @@ function withoutChoices(delivery: Delivery): Delivery {
   return {
     ...delivery,
     body: (reply) => emptied(delivery.body(reply)),
-    events: (reply) =>
-      [...delivery.events(reply)].map((event) => ({ ...event, text: emptied(event.text) })),
+    events: (reply) => [...delivery.events(reply)].map((event) => ({ ...event, text: emptied(event.text) })),
   }
 }
 

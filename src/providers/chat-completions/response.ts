@@ -236,8 +236,7 @@ function usageOf(wire: JsonObject, { usageCost }: Quirks): Usage | undefined {
   const cacheWrite = countIn(wire['prompt_tokens_details'], 'cache_write_tokens')
   const reasoning = countIn(wire['completion_tokens_details'], 'reasoning_tokens')
   // xAI counts reasoning beside the completion; its total tells.
-  const isBeside =
-    reasoning !== undefined && count(wire['total_tokens']) === input + output + reasoning
+  const isBeside = reasoning !== undefined && count(wire['total_tokens']) === input + output + reasoning
   return {
     inputTokens: input,
     outputTokens: output + (isBeside ? reasoning : 0),
