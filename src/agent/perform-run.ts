@@ -71,7 +71,7 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
     } else {
       begun = await resumeRun(run, work.decisions, () => start(run))
     }
-    await run.wait(startBudget(run, controller, timer.signal))
+    if (order.settings.budget) await run.wait(startBudget(run, order.settings.budget, controller, timer.signal))
     await run.paced()
     ended = await runLoop(run)
   } catch (thrown) {
@@ -114,9 +114,12 @@ function startTimer(run: Run, controller: AbortController, stop: AbortSignal): v
 }
 
 /** A budget is loaded by those who have one. What a run that is resumed has spent before counts. */
-async function startBudget(run: Run, controller: AbortController, stop: AbortSignal): Promise<void> {
-  const { budget } = run.settings
-  if (!budget) return
+async function startBudget(
+  run: Run,
+  budget: NonNullable<RunSettings['budget']>,
+  controller: AbortController,
+  stop: AbortSignal,
+): Promise<void> {
   const { openBudget } = await import('./run-budget.ts')
   run.budget = await openBudget(budget, run)
   run.budget.timeUp(stop).then(

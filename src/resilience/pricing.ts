@@ -117,13 +117,15 @@ export class PriceList {
       if (price) return { price, source: 'prices' }
     }
     // Without the package, or with one that cannot be loaded, there are only our own prices.
-    this.#table ??= import('@pydantic/genai-prices').catch(() => undefined)
+    this.#table ??= load().catch(() => undefined)
     const table = await this.#table
     return table && quoteOf(table, { provider, model }, inputTokens, new Date(this.#now()))
   }
 }
 
-type Table = typeof import('@pydantic/genai-prices')
+const load = () => import('@pydantic/genai-prices')
+
+type Table = Awaited<ReturnType<typeof load>>
 type Entry = NonNullable<ReturnType<Table['calcPrice']>>
 
 /** Providers that the package calls by another name than we do. */
@@ -147,7 +149,7 @@ function quoteOf(
 
 /**
  * Whether the package knows this very model. It takes "claude-sonnet-5-5" for a "claude-sonnet-5" because it begins like
- * one: a beginning counts only if nothing but a date follows.
+ * one: a name has to be known as a whole, or but for a date at its end.
  */
 function isCertain(model: string, { id, match }: Entry['model']): boolean {
   const name = model.toLowerCase()
@@ -155,7 +157,7 @@ function isCertain(model: string, { id, match }: Entry['model']): boolean {
   const fits = (clause: Entry['model']['match']): boolean => {
     if ('or' in clause) return clause.or.some(fits)
     if ('and' in clause) return clause.and.some(fits)
-    if ('equals' in clause) return clause.equals === name
+    if ('equals' in clause) return names.includes(clause.equals)
     if ('starts_with' in clause) return names.includes(clause.starts_with)
     return 'regex' in clause && clause.regex.endsWith('$') && new RegExp(clause.regex).test(name)
   }
