@@ -276,8 +276,6 @@ interface BudgetExceededDetails {
   remaining: number
   asked?: number
   refillsAt?: number
-  /** The model whose price is not known, which is why the call was refused. */
-  unpriced?: string
 }
 
 /** A budget does not allow a model call or a tool call, which was not begun; or its time is up. */
@@ -293,29 +291,14 @@ export class BudgetExceededError extends TercetError {
   /** When there is a new budget, in milliseconds since the epoch, if there will be. */
   declare readonly refillsAt?: number
 
-  constructor(details: BudgetExceededDetails) {
-    super(budgetMessage(details))
-    const { limit, most, remaining, asked, refillsAt } = details
-    this.limit = limit
-    this.most = most
-    this.remaining = remaining
-    if (asked !== undefined) this.asked = asked
-    if (refillsAt !== undefined) this.refillsAt = refillsAt
+  constructor(message: string, details: BudgetExceededDetails) {
+    super(message)
+    this.limit = details.limit
+    this.most = details.most
+    this.remaining = details.remaining
+    if (details.asked !== undefined) this.asked = details.asked
+    if (details.refillsAt !== undefined) this.refillsAt = details.refillsAt
   }
-}
-
-function budgetMessage({ limit, most, remaining, asked, unpriced }: BudgetExceededDetails): string {
-  if (unpriced !== undefined) {
-    return (
-      `The price of "${unpriced}" is not known, so it is not called on a budget in USD. Give its price in prices, ` +
-      "install @pydantic/genai-prices, or set unknownPrice: 'ignore'."
-    )
-  }
-  const left = `Of the budget of ${most} (${limit}), ${remaining} is left`
-  if (asked === undefined) return `${left}. What was done is kept: run again with a larger budget to go on.`
-  const cure =
-    limit === 'usd' || limit === 'tokens' ? ', or lower maxOutputTokens, which is reserved whole' : ''
-  return `${left}; a call was not begun because it may take ${asked}. Raise the budget${cure}.`
 }
 
 /** The model repeated the same tool calls with the same results and did not stop when told so. */

@@ -169,7 +169,6 @@ export {
 export {
   type ToolUsage,
   type UsageReport,
-  type UsageSource,
   UsageTracker,
 } from './observe/usage-tracker.ts'
 export { budget } from './resilience/budget.ts'
@@ -177,7 +176,6 @@ export type {
   Budget,
   BudgetAmounts,
   BudgetLedger,
-  BudgetLimits,
   BudgetOptions,
   BudgetState,
 } from './resilience/budget-options.ts'

@@ -131,7 +131,7 @@ async function answer(
 /** What a budget does not allow ends the run; one that is to land does so, and the call is answered. */
 async function withinBudget(run: Run, admission: Admission): Promise<Admission> {
   if (admission.admit !== 'execute' || !run.budget) return admission
-  const refusal = await run.wait(run.budget.takeToolCall())
+  const refusal = await run.wait(run.budget.takeToolCall(run.signal))
   if (!refusal) return admission
   if (run.settings.policy.onLimit !== 'land') throw refusal
   const { message } = refusal

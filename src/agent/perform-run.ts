@@ -3,6 +3,7 @@ import { AgentClosedError, LLMError, RunAbortedError, RunTimeoutError, type Terc
 import type { AgentEvent, RunResult } from '../events.ts'
 import type { JsonValue } from '../json.ts'
 import { noUsage, type UserMessage } from '../messages.ts'
+import type { Budget } from '../resilience/budget-options.ts'
 import type { KnownSecrets } from '../tools/known-secrets.ts'
 import type { Outcome } from '../transcript/next.ts'
 import type { ConversationState } from './conversation-state.ts'
@@ -12,6 +13,7 @@ import { runLoop } from './loop.ts'
 import { prepare } from './prepare.ts'
 import { resumeRun } from './resume-run.ts'
 import { Run } from './run.ts'
+import { isBudgetExceeded, RunBudget } from './run-budget.ts'
 import { scrubbedError } from './scrubbed-error.ts'
 import type { RunSettings } from './settings.ts'
 import type { Inbox } from './steering.ts'
@@ -71,7 +73,8 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
     } else {
       begun = await resumeRun(run, work.decisions, () => start(run))
     }
-    if (order.settings.budget) await run.wait(startBudget(run, order.settings.budget, controller, timer.signal))
+    const { budget } = order.settings
+    if (budget) startBudget(run, budget, controller, timer.signal)
     await run.paced()
     ended = await runLoop(run)
   } catch (thrown) {
@@ -113,15 +116,8 @@ function startTimer(run: Run, controller: AbortController, stop: AbortSignal): v
   )
 }
 
-/** A budget is loaded by those who have one. What a run that is resumed has spent before counts. */
-async function startBudget(
-  run: Run,
-  budget: NonNullable<RunSettings['budget']>,
-  controller: AbortController,
-  stop: AbortSignal,
-): Promise<void> {
-  const { openBudget } = await import('./run-budget.ts')
-  run.budget = await openBudget(budget, run)
+function startBudget(run: Run, budget: Budget, controller: AbortController, stop: AbortSignal): void {
+  run.budget = new RunBudget(budget, run.scope, run.settings)
   run.budget.timeUp(stop).then(
     (error) => {
       if (!error) return
@@ -144,7 +140,7 @@ function outcomeOf(run: Run, thrown: unknown): Ended {
     return { status: 'aborted', error: new RunAbortedError(reason) }
   }
   const error = scrubbedError(thrown, run.secrets.scrubber)
-  if (error.code === 'budget_exceeded') return atLimit(error)
+  if (isBudgetExceeded(error)) return atLimit(error)
   // A client that stopped by itself for a reason of its own, such as its own deadline.
   const aborted = error instanceof LLMError && error.kind === 'aborted'
   return aborted ? { status: 'aborted', error } : { status: 'failed', error }
@@ -152,7 +148,7 @@ function outcomeOf(run: Run, thrown: unknown): Ended {
 
 const atLimit = (error: TercetError): Ended => ({
   status: 'limit',
-  limit: error.code === 'budget_exceeded' ? 'budget' : 'time',
+  limit: isBudgetExceeded(error) ? 'budget' : 'time',
   error,
 })
 

@@ -2,7 +2,7 @@ import type { ClientMiddleware, LLMClient, LLMRequest, ModelParams } from '../cl
 import type { ToolPolicy } from '../guard/policy.ts'
 import type { AgentBlocks, AgentMemory } from '../memory/memory.ts'
 import type { TokenCounts } from '../memory/tokens.ts'
-import type { Budget, BudgetLimits } from '../resilience/budget-options.ts'
+import type { Budget } from '../resilience/budget-options.ts'
 import type { Runtime } from '../runtime.ts'
 import type { ToolRegistry } from '../tools/registry.ts'
 import type { CompiledSchema } from '../tools/schema.ts'
@@ -38,7 +38,7 @@ export interface RunSettings extends AgentParts {
   readonly policy: Policy
   readonly toolPolicy?: ToolPolicy
   readonly onUnknownOutcome?: UnknownOutcomeHandler
-  readonly budget?: Budget | BudgetLimits
+  readonly budget?: Budget
   readonly durability: 'step' | 'run'
   readonly timeoutMs: number
   readonly toolConcurrency: number

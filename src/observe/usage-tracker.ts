@@ -1,11 +1,6 @@
-import type { AgentEvent, AgentToolExecutionEvent, AgentUsageEvent } from '../events.ts'
+import type { Agent } from '../agent/agent.ts'
+import type { AgentEvent, AgentUsageEvent } from '../events.ts'
 import { addUsage, noUsage, type Usage } from '../messages.ts'
-
-/** What can be watched: an agent. */
-export interface UsageSource {
-  on(type: 'usage', listener: (event: AgentUsageEvent) => void): () => void
-  on(type: 'tool_execution', listener: (event: AgentToolExecutionEvent) => void): () => void
-}
 
 export interface UsageReport {
   /** Model calls. */
@@ -36,7 +31,7 @@ export class UsageTracker {
   readonly #byTool = new Map<string, ToolUsage>()
 
   /** Counts all that the agent does from now on. Gives back how to stop. */
-  watch(agent: UsageSource): () => void {
+  watch(agent: Pick<Agent, 'on'>): () => void {
     const stops = [
       agent.on('usage', (event) => this.add(event)),
       agent.on('tool_execution', (event) => this.add(event)),

@@ -131,14 +131,24 @@ export class Account {
     return isLate ? this.refusal('wallMs') : undefined
   }
 
-  refusal(limit: BudgetLimit, more: { asked?: number; unpriced?: string } = {}): BudgetExceededError {
+  /** Why something is refused: `asked` is more than what is left, or nobody knows the price of a model. */
+  refusal(limit: BudgetLimit, { asked, unpriced }: Refused = {}): BudgetExceededError {
     const refillsAt = this.#refillsAt
-    const limits = this.#state((_, most) => most, this.#terms.wallMs ?? 0)
-    return new BudgetExceededError({
+    const { [limit]: most = 0 } = this.#state((_, whole) => whole, this.#terms.wallMs ?? 0)
+    const { [limit]: remaining = 0 } = this.remaining()
+    const left = `Of the budget of ${most} (${limit}), ${remaining} is left`
+    const message =
+      unpriced === undefined
+        ? asked === undefined
+          ? `${left}. What was done is kept: go on with a larger budget.`
+          : `${left}; a call was not begun because it may take ${asked}. ${cures[limit]}`
+        : `The price of "${unpriced}" is not known, so it is not called on a budget in USD. Give its price in prices, ` +
+          "install @pydantic/genai-prices, or set unknownPrice: 'ignore'."
+    return new BudgetExceededError(message, {
       limit,
-      most: limits[limit] ?? 0,
-      remaining: this.remaining()[limit] ?? 0,
-      ...more,
+      most,
+      remaining,
+      ...(asked !== undefined && { asked }),
       ...(refillsAt !== undefined && { refillsAt }),
     })
   }
@@ -234,6 +244,21 @@ export class Account {
     return { ...state, ...(this.#terms.wallMs !== undefined && { wallMs }) }
   }
 }
+
+interface Refused {
+  readonly asked?: number
+  readonly unpriced?: string
+}
+
+const reserves = 'Raise the budget, or lower maxOutputTokens, which is reserved whole.'
+
+const cures = {
+  usd: reserves,
+  tokens: reserves,
+  calls: 'Raise the budget.',
+  toolCalls: 'Raise the budget.',
+  wallMs: 'Raise the budget.',
+} satisfies Record<BudgetLimit, string>
 
 type Amount = keyof BudgetAmounts
 

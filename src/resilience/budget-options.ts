@@ -1,12 +1,11 @@
 import type { CallScope, ClientMiddleware } from '../client/client.ts'
 import type { BudgetExceededError } from '../errors.ts'
 import type { TokenCounter } from '../memory/memory.ts'
-import { type Check, fn, integer, number, object, oneOf, optional, positiveMs } from '../options.ts'
 import type { Runtime } from '../runtime.ts'
-import { type ModelPrice, type Prices, priceCheck, pricesCheck } from './prices.ts'
+import type { ModelPrice, Prices } from './prices.ts'
 
-/** How much may be spent. Every limit that is given holds. */
-export interface BudgetLimits {
+/** Every limit that is given holds: `usd`, `tokens`, `calls`, `toolCalls`, `wallMs`. */
+export interface BudgetOptions {
   /** At most 1,000,000. */
   readonly usd?: number
   /** Input and output together. */
@@ -32,9 +31,6 @@ export interface BudgetLimits {
   readonly maxOutputTokens?: number
   /** Counts a prompt before it is sent. Default: one token for every four code points. */
   readonly countTokens?: TokenCounter
-}
-
-export interface BudgetOptions extends BudgetLimits {
   /**
    * Who shares the limits: all calls that go through this budget, or those of one run, conversation, agent (by its name) or
    * principal. Default: `'all'`. Calls that have no such thing, such as those without a principal, share theirs.
@@ -92,31 +88,4 @@ export interface Budget extends ClientMiddleware {
   timeUp(scope: Partial<CallScope>, signal: AbortSignal): Promise<BudgetExceededError | undefined>
   /** What was spent under each key, also what calls under way have reserved: the `initialState` of another budget. */
   toJSON(): Readonly<Record<string, BudgetAmounts>>
-}
-
-export const budgetLimitChecks: Record<keyof BudgetLimits, Check> = {
-  usd: optional(number(0, 1e6)),
-  tokens: optional(integer(0)),
-  calls: optional(integer(0)),
-  toolCalls: optional(integer(0)),
-  wallMs: optional(positiveMs()),
-  softAt: optional(number(0, 1)),
-  unknownPrice: optional({
-    wanted: "'deny', 'ignore' or a price",
-    find: (value, path) =>
-      (typeof value === 'object' ? priceCheck : oneOf('deny', 'ignore')).find(value, path),
-  }),
-  prices: optional(pricesCheck),
-  maxOutputTokens: optional(integer(1)),
-  countTokens: optional(fn()),
-}
-
-/** What the `budget` option of an agent has to be. */
-export const budgetCheck: Check = {
-  wanted: 'a budget() or its limits',
-  find: (value, path) => {
-    if (typeof value !== 'function') return object(budgetLimitChecks).find(value, path)
-    const says = 'must be a budget() or its limits'
-    return 'takeToolCall' in value && 'timeUp' in value ? undefined : { path, says, value }
-  },
 }

@@ -3,12 +3,22 @@ import { clientError, isLLMError } from '../client/thrown.ts'
 import { ConfigurationError, isTercetError, type LLMErrorKind } from '../errors.ts'
 import { TokenCounts } from '../memory/tokens.ts'
 import { assistant, type Usage } from '../messages.ts'
-import { type Check, checkOptions, integer, object, oneOf, optional, positiveMs } from '../options.ts'
+import {
+  type Check,
+  checkOptions,
+  fn,
+  integer,
+  number,
+  object,
+  oneOf,
+  optional,
+  positiveMs,
+} from '../options.ts'
 import { runtimeCheck, systemRuntime } from '../runtime.ts'
 import { Accounts, nothing } from './budget-account.ts'
-import { type Budget, type BudgetAmounts, type BudgetOptions, budgetLimitChecks } from './budget-options.ts'
+import type { Budget, BudgetAmounts, BudgetOptions } from './budget-options.ts'
 import { type Meter, metered } from './metered.ts'
-import { type ModelPrice, nanoPerUsd, recordOf } from './prices.ts'
+import { type ModelPrice, nanoPerUsd, priceCheck, pricesCheck, recordOf } from './prices.ts'
 import { isCountable, mostTokens, nanoCostOf, PriceList, withCost } from './pricing.ts'
 
 /**
@@ -20,7 +30,7 @@ import { isCountable, mostTokens, nanoCostOf, PriceList, withCost } from './pric
  * @throws ConfigurationError
  */
 export function budget(options: BudgetOptions): Budget {
-  checkOptions('budget', options, budgetChecks)
+  checkOptions('budget', options, budgetChecks())
   if (options.ledger && options.initialState) {
     throw new ConfigurationError(
       'initialState',
@@ -161,18 +171,33 @@ function afterFailure(failure: unknown, begun: boolean, reserved: BudgetAmounts)
 
 const count = () => integer(0)
 
-const amountsCheck = object({
-  nanoUsd: count(),
-  tokens: count(),
-  calls: count(),
-  toolCalls: count(),
-} satisfies Record<keyof BudgetAmounts, Check>)
+const amountsCheck = () =>
+  object({
+    nanoUsd: count(),
+    tokens: count(),
+    calls: count(),
+    toolCalls: count(),
+  } satisfies Record<keyof BudgetAmounts, Check>)
 
-const budgetChecks: Record<keyof BudgetOptions, Check> = {
-  ...budgetLimitChecks,
+// A function, so that it is left out of what is built without budgets.
+const budgetChecks = (): Record<keyof BudgetOptions, Check> => ({
+  usd: optional(number(0, 1e6)),
+  tokens: optional(integer(0)),
+  calls: optional(integer(0)),
+  toolCalls: optional(integer(0)),
+  wallMs: optional(positiveMs()),
+  softAt: optional(number(0, 1)),
+  unknownPrice: optional({
+    wanted: "'deny', 'ignore' or a price",
+    find: (value, path) =>
+      (typeof value === 'object' ? priceCheck() : oneOf('deny', 'ignore')).find(value, path),
+  }),
+  prices: optional(pricesCheck()),
+  maxOutputTokens: optional(integer(1)),
+  countTokens: optional(fn()),
   per: optional(oneOf('all', 'run', 'conversation', 'agent', 'principal')),
   windowMs: optional(positiveMs()),
   ledger: optional(object()),
-  initialState: optional(recordOf(amountsCheck)),
+  initialState: optional(recordOf(amountsCheck())),
   runtime: optional(runtimeCheck),
-}
+})

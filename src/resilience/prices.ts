@@ -22,16 +22,17 @@ export const nanoPerUsd = 1e9
 
 const perM = () => number(0, 10_000)
 
-export const priceCheck: Check = object({
-  inputPerM: perM(),
-  outputPerM: perM(),
-  cachedPerM: optional(perM()),
-  cacheWritePerM: optional(perM()),
-  reasoningPerM: optional(perM()),
-  asOf: optional(filledText()),
-} satisfies Record<keyof ModelPrice, Check>)
+export const priceCheck = (): Check =>
+  object({
+    inputPerM: perM(),
+    outputPerM: perM(),
+    cachedPerM: optional(perM()),
+    cacheWritePerM: optional(perM()),
+    reasoningPerM: optional(perM()),
+    asOf: optional(filledText()),
+  } satisfies Record<keyof ModelPrice, Check>)
 
-export const pricesCheck: Check = recordOf(priceCheck)
+export const pricesCheck = (): Check => recordOf(priceCheck())
 
 /** An object of which each member is what `check` wants, whatever its name. */
 export function recordOf(check: Check): Check {

@@ -34,7 +34,7 @@ export interface PriceQuote {
  * @throws ConfigurationError
  */
 export function pricing(options: PricingOptions = {}): Pricing {
-  checkOptions('pricing', options, pricingChecks)
+  checkOptions('pricing', options, pricingChecks())
   const list = new PriceList(options.prices, options.runtime)
   const end = async (client: LLMClient, response: LLMResponse): Promise<LLMResponse> => {
     const { usage } = response
@@ -187,7 +187,7 @@ function inForce(price: Entry['model_price'][string], inputTokens: number): numb
   return price.tiers.reduce((last, { start, price }) => (inputTokens > start ? price : last), price.base)
 }
 
-const pricingChecks: Record<keyof PricingOptions, Check> = {
-  prices: optional(pricesCheck),
+const pricingChecks = (): Record<keyof PricingOptions, Check> => ({
+  prices: optional(pricesCheck()),
   runtime: optional(runtimeCheck),
-}
+})

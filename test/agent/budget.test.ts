@@ -5,10 +5,14 @@ import {
   type AgentEvent,
   type AgentOptions,
   approve,
-  type BudgetLimits,
+  type Budget,
+  type BudgetOptions,
   budget,
+  createRuntime,
+  type Decisions,
   MemoryStore,
   pricing,
+  type RunResult,
   resultOf,
   textOf,
   tool,
@@ -20,8 +24,8 @@ import {
   checkEvents,
   fails,
   hangs,
-  ScriptedClient,
   type Script,
+  ScriptedClient,
   says,
   virtualClock,
 } from '../../src/testing/index.ts'
@@ -43,12 +47,19 @@ const look = tool({
 })
 const lookAt = (...all: string[]) => ({ ...calls(...all.map((at) => ['look', { at }] as const)), usage })
 
-function agentWith(script: Script, limits: AgentOptions['budget'], rest: Partial<AgentOptions> = {}) {
+/** Limits are those of each run. */
+function agentWith(script: Script, limits: BudgetOptions | Budget, rest: Partial<AgentOptions> = {}) {
   const clock = virtualClock()
+  const runtime = rest.runtime ?? clock.runtime
+  const spending =
+    typeof limits === 'function' ? limits : budget({ per: 'run', ...limits, runtime: createRuntime(runtime) })
   const client = new ScriptedClient(script, { runtime: clock.runtime })
-  const options = { client, budget: limits, tools: [look], params, runtime: clock.runtime, ...rest }
+  const options = { client, budget: spending, tools: [look], params, runtime, ...rest }
   return { agent: new Agent(options as AgentOptions), client, clock }
 }
+
+const approved = ({ pending = [] }: RunResult): Decisions =>
+  Object.fromEntries(pending.map(({ callId }) => [callId, approve()]))
 
 async function eventsOf(agent: Agent, input = 'Go') {
   const events: AgentEvent[] = []
@@ -60,9 +71,18 @@ async function eventsOf(agent: Agent, input = 'Go') {
 
 describe('an agent with a budget', () => {
   test('ends at the limit before a request that does not fit, and keeps what was done', async () => {
-    const { agent, client } = agentWith([lookAt('a'), says('no', { usage })], { tokens: 55, softAt: 1, countTokens })
+    const { agent, client } = agentWith([lookAt('a'), says('no', { usage })], {
+      tokens: 55,
+      softAt: 1,
+      countTokens,
+    })
     const { events, result } = await eventsOf(agent)
-    expect(result).toMatchObject({ status: 'limit', limit: 'budget', usage, error: { code: 'budget_exceeded' } })
+    expect(result).toMatchObject({
+      status: 'limit',
+      limit: 'budget',
+      usage,
+      error: { code: 'budget_exceeded' },
+    })
     expect(result.steps).toHaveLength(1)
     expect(events.at(-1)).toMatchObject({ type: 'run_end', status: 'limit', limit: 'budget' })
     expect(client.calls).toBe(1)
@@ -71,7 +91,7 @@ describe('an agent with a budget', () => {
   })
 
   test('throws the refusal from run(), with its result, or gives what was said last', async () => {
-    const limits: BudgetLimits = { calls: 1 }
+    const limits = { calls: 1 }
     const error = await thrownBy(agentWith([lookAt('a')], limits).agent.run('Go'))
     expect(error).toMatchObject({ code: 'budget_exceeded', limit: 'calls', most: 1, remaining: 0, asked: 1 })
     expect(resultOf(error)?.steps).toHaveLength(1)
@@ -80,9 +100,13 @@ describe('an agent with a budget', () => {
   })
 
   test('lands when a limit is nearly reached', async () => {
-    const { agent, client } = agentWith([lookAt('a'), says('So far: a.', { usage })], { tokens: 120, softAt: 0.4, countTokens }, {
-      onLimit: 'land',
-    })
+    const { agent, client } = agentWith(
+      [lookAt('a'), says('So far: a.', { usage })],
+      { tokens: 120, softAt: 0.4, countTokens },
+      {
+        onLimit: 'land',
+      },
+    )
     const { result, events } = await eventsOf(agent)
     expect(result).toMatchObject({ status: 'done', landed: true, limit: 'budget', answer: 'So far: a.' })
     expect(events).toContainEqual(expect.objectContaining({ type: 'diagnostic', code: 'landing' }))
@@ -92,7 +116,11 @@ describe('an agent with a budget', () => {
   test('is over when it lands and gets no answer', async () => {
     const { agent } = agentWith([lookAt('a'), lookAt('b')], { calls: 2, softAt: 0.5 }, { onLimit: 'land' })
     const { result } = await eventsOf(agent)
-    expect(result).toMatchObject({ status: 'limit', limit: 'budget', error: { code: 'budget_exceeded', limit: 'calls' } })
+    expect(result).toMatchObject({
+      status: 'limit',
+      limit: 'budget',
+      error: { code: 'budget_exceeded', limit: 'calls' },
+    })
   })
 
   test('goes beyond the soft limit where nobody asked it to land', async () => {
@@ -102,7 +130,11 @@ describe('an agent with a budget', () => {
 
   test('executes no tool call beyond their number', async () => {
     looked = 0
-    const { agent } = agentWith([lookAt('a'), lookAt('b', 'c', 'd'), 'no'], { toolCalls: 2 }, { toolConcurrency: 1 })
+    const { agent } = agentWith(
+      [lookAt('a'), lookAt('b', 'c', 'd'), 'no'],
+      { toolCalls: 2 },
+      { toolConcurrency: 1 },
+    )
     const { result } = await eventsOf(agent)
     expect(result).toMatchObject({ status: 'limit', limit: 'budget', error: { limit: 'toolCalls', most: 2 } })
     expect(looked).toBe(2)
@@ -111,9 +143,13 @@ describe('an agent with a budget', () => {
 
   test('tells the model of a tool call that there is no budget for when it lands', async () => {
     looked = 0
-    const { agent, client } = agentWith([lookAt('a', 'b', 'c'), says('a and b.', { usage })], { toolCalls: 2 }, {
-      onLimit: 'land',
-    })
+    const { agent, client } = agentWith(
+      [lookAt('a', 'b', 'c'), says('a and b.', { usage })],
+      { toolCalls: 2 },
+      {
+        onLimit: 'land',
+      },
+    )
     const { result } = await eventsOf(agent)
     expect(result).toMatchObject({ status: 'done', landed: true, limit: 'budget', answer: 'a and b.' })
     expect(looked).toBe(2)
@@ -125,7 +161,12 @@ describe('an agent with a budget', () => {
   test('is stopped in the middle of a call when its time is up, to the millisecond', async () => {
     const { agent, clock } = agentWith([hangs(['I think'])], { wallMs: 1234 })
     const { result } = await eventsOf(agent)
-    expect(result).toMatchObject({ status: 'limit', limit: 'budget', partial: 'I think', error: { limit: 'wallMs' } })
+    expect(result).toMatchObject({
+      status: 'limit',
+      limit: 'budget',
+      partial: 'I think',
+      error: { limit: 'wallMs' },
+    })
     expect([clock.runtime.now(), clock.pending]).toEqual([1234, 0])
   })
 
@@ -178,7 +219,11 @@ describe('an agent with a budget', () => {
       parameters: z.object({}),
       execute: () => child.run('Question'),
     })
-    const { agent, client } = agentWith([calls(['ask']), 'The child could not.'], { calls: 5 }, { tools: [ask] })
+    const { agent, client } = agentWith(
+      [calls(['ask']), 'The child could not.'],
+      { calls: 5 },
+      { tools: [ask] },
+    )
     expect(await agent.run('Go')).toBe('The child could not.')
     expect(textOf(client.requests[1]?.messages.at(-1)?.content ?? '')).toMatch('Of the budget of 0 (calls)')
   })
@@ -192,32 +237,23 @@ describe('an agent with a budget', () => {
     expect(perCustomer.remaining({ principal: 'initech' })).toEqual({ calls: 1 })
   })
 
-  test('goes on with the limits of a run that is resumed, by what stands in its transcript', async () => {
-    const store = new MemoryStore()
-    const options = { store, conversationId: 'c', policy: { confirm: ['look'] } } as const
-    const first = agentWith([lookAt('a')], { usd: 1, calls: 2, prices }, options)
+  test('goes on with the account of a run that is resumed', async () => {
+    const shared = budget({ per: 'run', calls: 2 })
+    const options = { store: new MemoryStore(), conversationId: 'c', policy: { confirm: ['look'] } }
+    const first = agentWith([lookAt('a')], shared, options)
     const { result } = await eventsOf(first.agent)
-    expect(result.status).toBe('suspended')
-    const decisions = { [result.pending?.[0]?.callId ?? '']: approve() }
-    const second = agentWith([lookAt('b'), 'no'], { usd: 1, calls: 2, prices }, options)
-    const rest = await second.agent.resumeStream('c', { decisions }).result
+    const second = agentWith([lookAt('b'), 'no'], shared, options)
+    const rest = await second.agent.resumeStream('c', { decisions: approved(result) }).result
     expect(rest.status).toBe('suspended')
-    const more = { [rest.pending?.[0]?.callId ?? '']: approve() }
-    const third = agentWith(['no'], { usd: 1, calls: 2, prices }, options)
-    const end = await third.agent.resumeStream('c', { decisions: more }).result
+    const third = agentWith(['no'], shared, options)
+    const end = await third.agent.resumeStream('c', { decisions: approved(rest) }).result
     expect(end).toMatchObject({ status: 'limit', limit: 'budget', error: { limit: 'calls', remaining: 0 } })
     expect(third.client.calls).toBe(0)
   })
 
-  test.each<[string, unknown]>([
-    ['budget', 5],
-    ['budget', () => {}],
-    ['budget.tokens', { tokens: -1 }],
-    ['budget.token', { token: 1 }],
-    ['budget.per', { per: 'run' }],
-  ])('refuses %s', (path, given) => {
-    expect(() => new Agent({ client: new ScriptedClient([]), budget: given as BudgetLimits })).toThrow(
-      expect.objectContaining({ code: 'configuration', path }),
+  test.each([5, () => {}, { usd: 1 }])('refuses what is no budget: %s', (given) => {
+    expect(() => new Agent({ client: new ScriptedClient([]), budget: given as unknown as Budget })).toThrow(
+      "Agent option budget must be a budget(), such as budget({ usd: 1, per: 'run' }), got",
     )
   })
 })

@@ -83,8 +83,16 @@ test('counts replies that were cut off, and marks what is an estimate', async ()
 test('takes any name that a model makes up', () => {
   const tracker = new UsageTracker()
   const result = { callId: 'c', toolName: '__proto__', ok: false, output: '', durationMs: 1 }
-  const execution = { type: 'tool_execution', runId: 'r', stepId: 's', callId: 'c', toolName: '__proto__' } as const
+  const execution = {
+    type: 'tool_execution',
+    runId: 'r',
+    stepId: 's',
+    callId: 'c',
+    toolName: '__proto__',
+  } as const
   tracker.add({ ...execution, status: 'started' })
   tracker.add({ ...execution, status: 'failed', result })
-  expect(Object.entries(tracker.report().byTool)).toEqual([['__proto__', { calls: 1, failed: 1, durationMs: 1 }]])
+  expect(Object.entries(tracker.report().byTool)).toEqual([
+    ['__proto__', { calls: 1, failed: 1, durationMs: 1 }],
+  ])
 })

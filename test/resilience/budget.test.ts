@@ -129,7 +129,11 @@ describe('budget', () => {
       says('Hi.', { usage: used(1, 1), delayMs: 10 }),
     )
     const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => client.call(request)))
-    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', ...Array(3).fill('rejected')])
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'fulfilled',
+      ...Array(3).fill('rejected'),
+    ])
     expect([inner.calls, spending.spent()]).toEqual([2, { tokens: 4 }])
   })
 
@@ -166,20 +170,25 @@ describe('budget', () => {
   })
 
   test('estimates by what was said where nothing was reported', async () => {
-    const { client, spending } = budgeted({ tokens: 100, usd: 1, prices }, [says('12345678', { usage: 'absent' })])
+    const { client, spending } = budgeted({ tokens: 100, usd: 1, prices }, [
+      says('12345678', { usage: 'absent' }),
+    ])
     expect('usage' in (await client.call(request))).toBe(false)
     expect(spending.spent()).toEqual({ usd: 0.000014, tokens: 12 })
   })
 
-  test.each([Number.NaN, -50, Number.NEGATIVE_INFINITY, 1e300])('does not believe a usage of %s', async (odd) => {
-    const { client, spending } = budgeted({ tokens: 100, usd: 1, prices }, [
-      says('12345678', { usage: used(odd, 5) }),
-      says('12345678', { usage: used(10, 5, { costUsd: odd }) }),
-    ])
-    await client.call(request)
-    await client.call(request)
-    expect(spending.spent()).toEqual({ usd: 0.000034, tokens: 27 })
-  })
+  test.each([Number.NaN, -50, Number.NEGATIVE_INFINITY, 1e300])(
+    'does not believe a usage of %s',
+    async (odd) => {
+      const { client, spending } = budgeted({ tokens: 100, usd: 1, prices }, [
+        says('12345678', { usage: used(odd, 5) }),
+        says('12345678', { usage: used(10, 5, { costUsd: odd }) }),
+      ])
+      await client.call(request)
+      await client.call(request)
+      expect(spending.spent()).toEqual({ usd: 0.000034, tokens: 27 })
+    },
+  )
 
   test('takes what was billed, and says what it came to by itself', async () => {
     const { client, spending } = budgeted({ usd: 1, prices }, [
@@ -207,7 +216,10 @@ describe('budget', () => {
 
     const ignored = budgeted({ usd: 1, tokens: 100, unknownPrice: 'ignore' }, ['Hi.'])
     expect((await ignored.client.call(request)).usage).toEqual(used(10, 5))
-    expect([ignored.spending.spent(), ignored.spending.remaining()]).toEqual([{ tokens: 15 }, { usd: 1, tokens: 85 }])
+    expect([ignored.spending.spent(), ignored.spending.remaining()]).toEqual([
+      { tokens: 15 },
+      { usd: 1, tokens: 85 },
+    ])
 
     const charged = budgeted({ usd: 1, unknownPrice: price }, ['Hi.'])
     expect((await charged.client.call(request)).usage?.costUsd).toBe(0.00002)
@@ -299,7 +311,11 @@ describe('budget', () => {
     const client = wrapClient(inner, outer, retry({ runtime: clock.runtime }), spending)
     await client.call(request)
     expect([outer.spent(), spending.spent()]).toEqual([{ calls: 1 }, { calls: 2 }])
-    expect([client.provider, client.model, client.capabilities]).toEqual(['scripted', 'scripted-1', inner.capabilities])
+    expect([client.provider, client.model, client.capabilities]).toEqual([
+      'scripted',
+      'scripted-1',
+      inner.capabilities,
+    ])
     await client.close?.()
     expect(inner.closed).toBe(true)
   })
@@ -336,7 +352,9 @@ describe('budget', () => {
     ['ledger', 'redis'],
     ['runtime', 'real'],
   ])('refuses %s: %j', (name, value) => {
-    expect(() => budget({ [name]: value })).toThrow(expect.objectContaining({ code: 'configuration', path: name }))
+    expect(() => budget({ [name]: value })).toThrow(
+      expect.objectContaining({ code: 'configuration', path: name }),
+    )
   })
 
   test('refuses a state beside a ledger, and a state that is none', () => {
@@ -414,79 +432,89 @@ describe('the law of budgets', () => {
   })
 
   test('whatever comes at once and however it ends, no more is spent than there is, and sums are exact', async () => {
-    const limits = fc.record({ tokens: fc.nat(600), nanoUsd: fc.nat(1_000_000), calls: fc.integer({ min: 1, max: 30 }) })
+    const limits = fc.record({
+      tokens: fc.nat(600),
+      nanoUsd: fc.nat(1_000_000),
+      calls: fc.integer({ min: 1, max: 30 }),
+    })
     await fc.assert(
-      fc.asyncProperty(fc.array(call, { maxLength: 24 }), limits, fc.boolean(), async (asks, most, isShared) => {
-        const clock = virtualClock()
-        const ledger = new SlowLedger()
-        const spending = budget({
-          tokens: most.tokens,
-          usd: most.nanoUsd / 1e9,
-          calls: most.calls,
-          prices: { 'scripted-1': { inputPerM: 0.3, outputPerM: 7.1 } },
-          runtime: clock.runtime,
-          ...(isShared && { ledger }),
-        })
-        let settled = { tokens: 0, calls: 0, nanoUsd: 0 }
-        const watch = () => {
-          for (const state of [spending.remaining(), spending.spent()])
-            for (const value of Object.values(state)) expect(value).toBeGreaterThanOrEqual(0)
-          const { usd = 0, tokens = 0, calls = 0 } = spending.spent()
-          expect(usd * 1e9).toBeLessThanOrEqual(most.nanoUsd + 1e-3)
-          expect([tokens <= most.tokens, calls <= most.calls]).toEqual([true, true])
-        }
-        const nano = (input: number, output: number) => Math.round(input * 300) + Math.round(output * 7100)
-        const works = asks.map(async ({ input, longest, answered, startMs, delayMs, stream, ending }) => {
-          await clock.runtime.sleep(startMs)
-          const output = Math.floor(longest * answered)
-          const text = 'x'.repeat(output * 4)
-          let sent = false
-          const inner = new ScriptedClient(
-            [
-              () => {
-                sent = true
-                watch()
-                if (ending === 'refused') return fails('rate_limit', { delayMs })
-                if (ending === 'broken') return fails('network', { delayMs })
-                const reported = {
-                  ok: used(input, output),
-                  left: used(input, output),
-                  silent: 'absent' as const,
-                  nan: used(Number.NaN, output),
-                  negative: used(input, -output - 1),
-                }[ending]
-                return says(text, { usage: reported, delayMs })
-              },
-            ],
-            { runtime: clock.runtime },
-          )
-          const client = spending(inner)
-          const asked: LLMRequest = {
-            messages: [user('x'.repeat(input * 4))],
-            params: { maxOutputTokens: longest },
+      fc.asyncProperty(
+        fc.array(call, { maxLength: 24 }),
+        limits,
+        fc.boolean(),
+        async (asks, most, isShared) => {
+          const clock = virtualClock()
+          const ledger = new SlowLedger()
+          const spending = budget({
+            tokens: most.tokens,
+            usd: most.nanoUsd / 1e9,
+            calls: most.calls,
+            prices: { 'scripted-1': { inputPerM: 0.3, outputPerM: 7.1 } },
+            runtime: clock.runtime,
+            ...(isShared && { ledger }),
+          })
+          let settled = { tokens: 0, calls: 0, nanoUsd: 0 }
+          const watch = () => {
+            for (const state of [spending.remaining(), spending.spent()])
+              for (const value of Object.values(state)) expect(value).toBeGreaterThanOrEqual(0)
+            const { usd = 0, tokens = 0, calls = 0 } = spending.spent()
+            expect(usd * 1e9).toBeLessThanOrEqual(most.nanoUsd + 1e-3)
+            expect([tokens <= most.tokens, calls <= most.calls]).toEqual([true, true])
           }
-          try {
-            if (!stream) await client.call(asked)
-            else for await (const _ of client.stream?.(asked) ?? []) if (ending === 'left') break
-          } catch {}
-          const isLeft = stream && ending === 'left' && text !== ''
-          const isKept = ending === 'broken' || isLeft
-          if (sent) {
-            settled = {
-              tokens: settled.tokens + (ending === 'refused' ? 0 : input + (isKept ? longest : output)),
-              calls: settled.calls + 1,
-              nanoUsd: settled.nanoUsd + (ending === 'refused' ? 0 : nano(input, isKept ? longest : output)),
+          const nano = (input: number, output: number) => Math.round(input * 300) + Math.round(output * 7100)
+          const works = asks.map(async ({ input, longest, answered, startMs, delayMs, stream, ending }) => {
+            await clock.runtime.sleep(startMs)
+            const output = Math.floor(longest * answered)
+            const text = 'x'.repeat(output * 4)
+            let sent = false
+            const inner = new ScriptedClient(
+              [
+                () => {
+                  sent = true
+                  watch()
+                  if (ending === 'refused') return fails('rate_limit', { delayMs })
+                  if (ending === 'broken') return fails('network', { delayMs })
+                  const reported = {
+                    ok: used(input, output),
+                    left: used(input, output),
+                    silent: 'absent' as const,
+                    nan: used(Number.NaN, output),
+                    negative: used(input, -output - 1),
+                  }[ending]
+                  return says(text, { usage: reported, delayMs })
+                },
+              ],
+              { runtime: clock.runtime },
+            )
+            const client = spending(inner)
+            const asked: LLMRequest = {
+              messages: [user('x'.repeat(input * 4))],
+              params: { maxOutputTokens: longest },
             }
-          }
-          for (let wait = 0; wait < 8; wait++) await turn()
-          watch()
-        })
-        await Promise.all(works)
-        await spending.refresh()
-        const { tokens, calls, nanoUsd } = settled
-        expect(spending.toJSON()['all/'] ?? none).toEqual({ tokens, calls, nanoUsd, toolCalls: 0 })
-        expect(spending.spent()).toEqual({ usd: nanoUsd / 1e9, tokens, calls })
-      }),
+            try {
+              if (!stream) await client.call(asked)
+              else for await (const _ of client.stream?.(asked) ?? []) if (ending === 'left') break
+            } catch {}
+            const isLeft = stream && ending === 'left' && text !== ''
+            const isKept = ending === 'broken' || isLeft
+            if (sent) {
+              settled = {
+                tokens: settled.tokens + (ending === 'refused' ? 0 : input + (isKept ? longest : output)),
+                calls: settled.calls + 1,
+                nanoUsd:
+                  settled.nanoUsd + (ending === 'refused' ? 0 : nano(input, isKept ? longest : output)),
+              }
+            }
+            for (let wait = 0; wait < 8; wait++) await turn()
+            watch()
+          })
+          await Promise.all(works)
+          await spending.refresh()
+          const { tokens, calls, nanoUsd } = settled
+          expect(spending.toJSON()['all/'] ?? none).toEqual({ tokens, calls, nanoUsd, toolCalls: 0 })
+          expect(spending.spent()).toEqual({ usd: nanoUsd / 1e9, tokens, calls })
+        },
+      ),
       { numRuns: 200 },
     )
   })

@@ -14,8 +14,14 @@ const price: ModelPrice = { inputPerM: 2, outputPerM: 8 }
 // In force when these tests were written.
 const runtime = { now: () => Date.UTC(2026, 9, 2) }
 
-async function costOfCall(name: { provider: string; model: string }, options: PricingOptions, reported = usage) {
-  const client = pricing({ runtime, ...options })(new ScriptedClient([says('Hi.', { usage: reported })], name))
+async function costOfCall(
+  name: { provider: string; model: string },
+  options: PricingOptions,
+  reported = usage,
+) {
+  const client = pricing({ runtime, ...options })(
+    new ScriptedClient([says('Hi.', { usage: reported })], name),
+  )
   return (await client.call(request)).usage?.costUsd
 }
 
@@ -182,8 +188,16 @@ describe('pricing', () => {
   test('charges more for long prompts where the provider does', async () => {
     const { priceOf } = pricing({ runtime })
     const gpt = { provider: 'openai', model: 'gpt-5.5' }
-    expect((await priceOf(gpt, 271_999))?.price).toMatchObject({ inputPerM: 5, cachedPerM: 0.5, outputPerM: 30 })
-    expect((await priceOf(gpt, 272_000))?.price).toMatchObject({ inputPerM: 10, cachedPerM: 1, outputPerM: 45 })
+    expect((await priceOf(gpt, 271_999))?.price).toMatchObject({
+      inputPerM: 5,
+      cachedPerM: 0.5,
+      outputPerM: 30,
+    })
+    expect((await priceOf(gpt, 272_000))?.price).toMatchObject({
+      inputPerM: 10,
+      cachedPerM: 1,
+      outputPerM: 45,
+    })
   })
 
   test('tells where a price is from, and when it was read', async () => {
@@ -195,7 +209,9 @@ describe('pricing', () => {
   test('goes by its own prices alone where the package is not installed', async () => {
     vi.resetModules()
     vi.doMock('@pydantic/genai-prices', () => {
-      throw Object.assign(new Error("Cannot find package '@pydantic/genai-prices'"), { code: 'ERR_MODULE_NOT_FOUND' })
+      throw Object.assign(new Error("Cannot find package '@pydantic/genai-prices'"), {
+        code: 'ERR_MODULE_NOT_FOUND',
+      })
     })
     const { pricing } = await import('../../src/resilience/pricing.ts')
     const { priceOf } = pricing({ prices: { 'gpt-4o': price } })

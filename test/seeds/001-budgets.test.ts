@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { Agent, budget, costOf, type LLMRequest, pricing, UsageTracker, user, wrapClient } from '../../src/index.ts'
+import {
+  Agent,
+  budget,
+  costOf,
+  type LLMRequest,
+  pricing,
+  UsageTracker,
+  user,
+  wrapClient,
+} from '../../src/index.ts'
 import { ScriptedClient, says, virtualClock } from '../../src/testing/index.ts'
 import { eventsOf } from './events-of.ts'
 
@@ -29,17 +38,20 @@ describe('seed 001, budgets', () => {
       new ScriptedClient(reply, { provider: 'one', model: 'a' }),
       new ScriptedClient(reply, { provider: 'two', model: 'b' }),
     ]
-    const agents = clients.map((client) => new Agent({ client }))
-    for (const agent of agents) tracker.watch(agent)
+    const [one, two] = clients.map((client) => new Agent({ client })) as [Agent, Agent] // as many as clients
+    for (const agent of [one, two]) tracker.watch(agent)
     let told = 0
-    for (const agent of [agents[0], agents[1], agents[0]]) {
-      for (const event of await eventsOf(agent?.runStream('Hi') ?? [])) {
+    for (const agent of [one, two, one]) {
+      for (const event of await eventsOf(agent.runStream('Hi'))) {
         if (event.type === 'usage') told += event.usage.inputTokens + event.usage.outputTokens
       }
     }
     const { total, byModel, byProvider, calls } = tracker.report()
     const sum = (parts: object) =>
-      Object.values(parts).reduce((tokens, { inputTokens, outputTokens }) => tokens + inputTokens + outputTokens, 0)
+      Object.values(parts).reduce(
+        (tokens, { inputTokens, outputTokens }) => tokens + inputTokens + outputTokens,
+        0,
+      )
     expect(Object.keys(byModel)).toEqual(['one/a', 'two/b'])
     expect([calls, sum({ total }), sum(byModel), sum(byProvider), told]).toEqual([3, 30, 30, 30, 30])
   })
