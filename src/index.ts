@@ -58,6 +58,8 @@ export { type TextClientOptions, textClient } from './client/text-client.ts'
 export {
   AgentClosedError,
   ApprovalError,
+  BudgetExceededError,
+  type BudgetLimit,
   ConcurrentRunError,
   ConfigurationError,
   ConflictError,
@@ -113,6 +115,7 @@ export type {
   AgentToolExecutionEvent,
   AgentToolResultsEvent,
   AgentUsageEvent,
+  Cost,
   DiagnosticCode,
   PendingCall,
   RunLimit,
@@ -163,7 +166,22 @@ export {
   type UserMessage,
   user,
 } from './messages.ts'
+export {
+  type ToolUsage,
+  type UsageReport,
+  UsageTracker,
+} from './observe/usage-tracker.ts'
+export { budget } from './resilience/budget.ts'
+export type {
+  Budget,
+  BudgetAmounts,
+  BudgetLedger,
+  BudgetOptions,
+  BudgetState,
+} from './resilience/budget-options.ts'
 export { createPool, type Pool, type PoolOptions } from './resilience/pool.ts'
+export type { ModelPrice, Prices } from './resilience/prices.ts'
+export { costOf, type PriceQuote, type Pricing, type PricingOptions, pricing } from './resilience/pricing.ts'
 export { type RetryOptions, retry } from './resilience/retry.ts'
 export { createRuntime, type Runtime, systemRuntime } from './runtime.ts'
 export { isSecret, type Secret, secret } from './secret.ts'

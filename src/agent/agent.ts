@@ -73,9 +73,11 @@ export class Agent<Answer = string> implements AsyncDisposable {
     this.name = options.name ?? 'agent'
     this.description = options.description ?? ''
     const runtime = createRuntime(options.runtime)
+    const clientWith = clientOf(options, runtime)
     this.#parts = {
       agentName: this.name,
-      client: clientOf(options, runtime),
+      client: clientWith(),
+      clientWith,
       registry: this.#registry,
       runtime,
       instructions: (context) => this.buildInstructions(context),
@@ -184,7 +186,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     return this.#conversations.own.id
   }
 
-  /** Tokens of all runs since the agent was made or its usage was reset. */
+  /** Tokens of all runs, and their cost where it is known, since the agent was made or its usage was reset. */
   get usage(): Usage {
     return this.#usage
   }

@@ -20,6 +20,7 @@ import {
   text,
   that,
 } from '../options.ts'
+import type { Budget } from '../resilience/budget-options.ts'
 import { type RetryOptions, retryChecks } from '../resilience/retry.ts'
 import { type Runtime, runtimeCheck } from '../runtime.ts'
 import { isSchema } from '../tools/schema.ts'
@@ -73,6 +74,11 @@ export interface AgentOptions<Answer = string> extends RunLimits {
   planning?: 'auto' | 'required' | 'off'
   /** How often a failed model call is tried again; `false` for never. Default: 3 attempts. Tools are never retried by this. */
   retry?: RetryOptions | false
+  /**
+   * What may be spent, such as `budget({ usd: 1, per: 'run' })`. At a limit the run ends with the status `limit`; with
+   * `onLimit: 'land'` it lands before. Shared by all agents and clients that are given the same value. Default: no limit.
+   */
+  budget?: Budget
   /** Told to the model for each set of tools. Default true. */
   describeToolsets?: boolean
   /** Tools of one reply that run at once. Default 4. */
@@ -202,6 +208,11 @@ const client = that(
   },
 )
 
+const budget = that(
+  "a budget(), such as budget({ usd: 1, per: 'run' })",
+  (value) => typeof value === 'function' && 'takeToolCall' in value && 'timeUp' in value,
+)
+
 const schema = that('a Standard Schema (such as zod) or a JSON Schema object', isSchema)
 
 const toolOrSet = that('a Tool or a ToolSet', (value) => {
@@ -255,6 +266,7 @@ export const agentChecks: Checks = {
   protocol: optional(oneOf('auto', 'native', 'json')),
   planning: optional(oneOf('auto', 'required', 'off')),
   retry: optional(orElse(false, object(retryChecks))),
+  budget: optional(budget),
   describeToolsets: optional(flag()),
   toolConcurrency: optional(integer(1, 1000)),
   maxToolOutput: optional(integer(1)),
