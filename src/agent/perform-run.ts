@@ -169,6 +169,7 @@ function resultOf(run: Run, ended: Ended): RunResult<JsonValue> {
     usage: fold?.usage ?? noUsage,
     ...('error' in ended && { error: ended.error }),
     ...(landed && { landed: true as const }),
+    ...(ended.status === 'done' && last?.degraded && { degraded: true as const }),
     ...(limit && { limit }),
     ...(ended.status === 'suspended' && { pending: ended.pending }),
     runId: run.runId,
