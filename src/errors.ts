@@ -129,25 +129,29 @@ export class ProviderNotFoundError extends TercetError {
   }
 }
 
+/** Every kind of a failed model call. */
+export const llmErrorKinds = [
+  'auth',
+  'quota',
+  'rate_limit',
+  'overloaded',
+  'timeout',
+  'stalled',
+  'network',
+  'context_length',
+  'content_filter',
+  'invalid_request',
+  'not_found',
+  'malformed',
+  'aborted',
+  'unknown',
+] as const
+
 /**
  * Why a model call failed. `stalled` is a stream that went silent; `malformed` an answer that is none;
  * `quota` is money or a plan that ran out, which waiting does not cure, unlike `rate_limit`.
  */
-export type LLMErrorKind =
-  | 'auth'
-  | 'quota'
-  | 'rate_limit'
-  | 'overloaded'
-  | 'timeout'
-  | 'stalled'
-  | 'network'
-  | 'context_length'
-  | 'content_filter'
-  | 'invalid_request'
-  | 'not_found'
-  | 'malformed'
-  | 'aborted'
-  | 'unknown'
+export type LLMErrorKind = (typeof llmErrorKinds)[number]
 
 export interface LLMErrorDetails extends ErrorOptions {
   kind: LLMErrorKind

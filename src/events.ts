@@ -224,6 +224,8 @@ export interface RunResult<Answer = string> {
   readonly error?: TercetError
   /** The answer was given because a limit asked for it (`onLimit: 'land'`). */
   readonly landed?: true
+  /** No model gave the answer: it stands in for one that could not be had (`fallbackAnswer`). */
+  readonly degraded?: true
   readonly limit?: RunLimit
   /** With `status: 'suspended'`: the calls that wait for a decision. */
   readonly pending?: readonly PendingCall[]

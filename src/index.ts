@@ -171,6 +171,15 @@ export {
   type UsageReport,
   UsageTracker,
 } from './observe/usage-tracker.ts'
+export {
+  type CircuitBreaker,
+  type CircuitBreakerOptions,
+  type CircuitBreakerState,
+  type CircuitChange,
+  type CircuitHealth,
+  CircuitOpenError,
+  circuitBreaker,
+} from './resilience/breaker.ts'
 export { budget } from './resilience/budget.ts'
 export type {
   Budget,
@@ -179,10 +188,23 @@ export type {
   BudgetOptions,
   BudgetState,
 } from './resilience/budget-options.ts'
+export type { Candidate } from './resilience/candidate.ts'
+export type { CircuitSnapshot, CircuitState } from './resilience/circuit.ts'
+export { type DegradeOptions, degrade } from './resilience/degrade.ts'
+export { type FailoverOptions, failover } from './resilience/failover.ts'
+export { fallbackAnswer } from './resilience/fallback-answer.ts'
 export { createPool, type Pool, type PoolOptions } from './resilience/pool.ts'
 export type { ModelPrice, Prices } from './resilience/prices.ts'
 export { costOf, type PriceQuote, type Pricing, type PricingOptions, pricing } from './resilience/pricing.ts'
-export { type RetryOptions, retry } from './resilience/retry.ts'
+export {
+  type Recovery,
+  type RecoveryContext,
+  type RecoveryOptions,
+  type RecoveryStrategy,
+  recovery,
+} from './resilience/recovery.ts'
+export { type RetryOptions, type RetryPolicy, retry } from './resilience/retry.ts'
+export { SwitchableClient, type SwitchableClientOptions } from './resilience/switchable.ts'
 export { createRuntime, type Runtime, systemRuntime } from './runtime.ts'
 export { isSecret, type Secret, secret } from './secret.ts'
 export { type JsonToolOptions, type TypedToolOptions, tool } from './tools/define.ts'

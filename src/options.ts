@@ -95,6 +95,19 @@ export const list = (of: Check): Check => ({
   },
 })
 
+/** An object in which every member is `of`, whatever its name. */
+export const record = (of: Check): Check => ({
+  wanted: `an object of which each member is ${of.wanted}`,
+  find: (value, path) => {
+    if (!isBag(value)) return notABag(value, path)
+    for (const [name, each] of Object.entries(value)) {
+      const fault = of.find(each, `${path}.${name}`)
+      if (fault) return fault
+    }
+    return undefined
+  },
+})
+
 export const optional = (check: Check): Check => ({
   ...check,
   isOptional: true,

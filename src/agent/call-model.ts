@@ -1,11 +1,11 @@
-import type { LLMRequest, LLMResponse } from '../client/client.ts'
+import type { LLMResponse } from '../client/client.ts'
 import { assistant, type Message } from '../messages.ts'
 import type { PartialOutput } from '../protocol/partial-output.ts'
 import type { ReplyEntry } from '../transcript/entry.ts'
 import { askClient } from './ask-client.ts'
 import { checkResponse } from './check-response.ts'
 import { deliverSteering } from './deliver-steering.ts'
-import { type CallAction, encodeRequest } from './encode-request.ts'
+import { type Asked, type CallAction, encodeRequest } from './encode-request.ts'
 import { readReply } from './read-reply.ts'
 import { ReplyDisplay } from './reply-display.ts'
 import type { Run } from './run.ts'
@@ -38,7 +38,7 @@ export async function callModel(run: Run, action: CallAction): Promise<void> {
     entry = await readReply(run, asked, response, action)
   } catch (error) {
     // What went wrong first is what the caller needs to know.
-    await keepPartial(run, asked.request, display, response).catch(() => {})
+    await keepPartial(run, asked, display, response).catch(() => {})
     throw error
   }
   display.end(response, entry)
@@ -60,13 +60,13 @@ async function partialOutput({ settings }: Run): Promise<PartialOutput | undefin
 /** A call that had begun to answer, or was stopped by us, was made and is paid for, as far as anyone can know. */
 async function keepPartial(
   run: Run,
-  request: LLMRequest,
+  { client, request }: Asked,
   display: ReplyDisplay,
   response: LLMResponse | undefined,
 ): Promise<void> {
   const text = display.cut()
   if (!display.begun && !response && !run.signal.aborted) return
-  const { client } = run.settings
+  const { provider, model } = response?.answeredBy ?? client
   const entry: ReplyEntry = {
     type: 'reply',
     runId: run.runId,
@@ -75,8 +75,8 @@ async function keepPartial(
     text,
     stopReason: response?.stopReason ?? 'unknown',
     usage: usageOf(run, request, response ?? { text, toolCalls: [] }),
-    provider: client.provider,
-    model: client.model,
+    provider,
+    model,
   }
   try {
     await run.append(entry)

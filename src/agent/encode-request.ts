@@ -10,6 +10,7 @@ export type CallAction = Extract<Action, { do: 'call' }>
 
 /** What is asked of a model, and the protocol in which it is asked. */
 export interface Asked {
+  readonly client: LLMClient
   readonly protocol: Protocol
   readonly request: LLMRequest
 }
@@ -40,7 +41,7 @@ export async function encodeRequest(run: Run, action: CallAction, client: LLMCli
   const encoded = await fitRequest(run, client, protocol, input)
   const request = settings.hooks.length === 0 ? encoded : await beforeModel(run, encoded)
   settings.onRequest(request)
-  return { protocol, request }
+  return { client, protocol, request }
 }
 
 /** The request as the hooks leave it. What they put in, also in place, has not passed the scrubber yet. */

@@ -1,4 +1,4 @@
-import type { LLMClient, ModelParams } from '../client/client.ts'
+import { isClient, type LLMClient, type ModelParams, paramsCheck } from '../client/client.ts'
 import type { ProviderRegistry } from '../client/provider-registry.ts'
 import { policyCheck, type ToolPolicy } from '../guard/policy.ts'
 import type { JsonObject } from '../json.ts'
@@ -197,15 +197,7 @@ const orElse = (value: unknown, check: Check): Check => ({
 
 const client = that(
   'an LLMClient with provider, model, capabilities and call(), or "provider/model"',
-  (value) => {
-    if (typeof value === 'string') return value.includes('/')
-    if (typeof value !== 'object' || value === null) return false
-    const { provider, model, capabilities, call } = value as Partial<Record<string, unknown>> // read only to be checked
-    const described = typeof capabilities === 'object' && capabilities !== null
-    return (
-      typeof provider === 'string' && typeof model === 'string' && described && typeof call === 'function'
-    )
-  },
+  (value) => (typeof value === 'string' ? value.includes('/') : isClient(value)),
 )
 
 const budget = that(
@@ -227,17 +219,6 @@ const hooks = object({
   beforeTool: optional(fn()),
   afterTool: optional(fn()),
   onMessage: optional(fn()),
-})
-
-const params: Check = object({
-  temperature: optional(number(0)),
-  topP: optional(number(0, 1)),
-  maxOutputTokens: optional(integer(1)),
-  stop: optional(list(text())),
-  seed: optional(integer(Number.MIN_SAFE_INTEGER)),
-  reasoningEffort: optional(filledText()),
-  parallelToolCalls: optional(flag()),
-  extra: optional(object()),
 })
 
 const limitChecks: Checks = {
@@ -278,7 +259,7 @@ export const agentChecks: Checks = {
   contextWindow: optional(integer(1)),
   maxOutputTokens: optional(integer(1)),
   countTokens: optional(fn()),
-  params: optional(params),
+  params: optional(paramsCheck),
   stream: optional(flag()),
   concurrency: optional(oneOf('queue', 'reject')),
   hooks: optional(either(hooks, list(hooks))),
@@ -293,7 +274,7 @@ const partChecks: Checks = {
   signal: optional(withMethods('an AbortSignal', 'addEventListener', 'removeEventListener')),
   context: optional(that('anything', () => true)),
   principal: optional(filledText()),
-  params: optional(params),
+  params: optional(paramsCheck),
   stream: optional(flag()),
 }
 

@@ -193,6 +193,7 @@ function resultOf(run: Run, ended: Ended): RunResult<JsonValue> {
     ...(usage.costUsd !== undefined && { cost: { usd: usage.costUsd } }),
     ...('error' in ended && { error: ended.error }),
     ...(landed && { landed: true as const }),
+    ...(ended.status === 'done' && last?.degraded && { degraded: true as const }),
     ...(limit && { limit }),
     ...(ended.status === 'suspended' && { pending: ended.pending }),
     runId: run.runId,

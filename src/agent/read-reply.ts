@@ -24,6 +24,7 @@ export async function readReply(
     provider,
     model,
     ...(action.landing && { landing: action.landing }),
+    ...(response.degraded === true && { degraded: true as const }),
   }
   const { stopReason } = response
   const raw = protocol.name === 'json' && { raw: response.text }

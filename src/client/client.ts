@@ -1,7 +1,7 @@
 import type { ErrorInfo, LLMErrorKind } from '../errors.ts'
 import type { JsonSchema, JsonValue } from '../json.ts'
 import type { Message, Reasoning, ToolCall, Usage } from '../messages.ts'
-import { flag, integer, object, optional } from '../options.ts'
+import { filledText, flag, integer, list, number, object, optional, text } from '../options.ts'
 
 /** The one seam to models. Any object with these members is a client; nothing asks for a class. */
 export interface LLMClient {
@@ -21,6 +21,16 @@ export interface LLMClient {
   stream?(request: LLMRequest, options?: CallOptions): AsyncIterable<LLMChunk>
   /** Frees what the client holds. */
   close?(): Promise<void>
+}
+
+/** Whether `value` has what a client needs; `stream` and `close` it may have. */
+export function isClient(value: unknown): value is LLMClient {
+  if (typeof value !== 'object' || value === null) return false
+  const { provider, model, capabilities, call } = value as Partial<Record<string, unknown>> // read only to be checked
+  const isDescribed = typeof capabilities === 'object' && capabilities !== null
+  return (
+    typeof provider === 'string' && typeof model === 'string' && isDescribed && typeof call === 'function'
+  )
 }
 
 export interface Capabilities {
@@ -77,6 +87,18 @@ export interface ModelParams {
   /** Sent as they are beside ours, under the provider's own names. */
   readonly extra?: { readonly [name: string]: JsonValue }
 }
+
+/** What an option has to be that holds sampling settings. */
+export const paramsCheck = object({
+  temperature: optional(number(0)),
+  topP: optional(number(0, 1)),
+  maxOutputTokens: optional(integer(1)),
+  stop: optional(list(text())),
+  seed: optional(integer(Number.MIN_SAFE_INTEGER)),
+  reasoningEffort: optional(filledText()),
+  parallelToolCalls: optional(flag()),
+  extra: optional(object()),
+})
 
 export interface CallOptions {
   readonly signal?: AbortSignal
@@ -142,6 +164,8 @@ export interface LLMResponse {
   readonly requestId?: string
   /** Which model answered, where that is not the client that was asked. */
   readonly answeredBy?: ModelName
+  /** No model said this: it stands in for an answer that could not be had. */
+  readonly degraded?: true
   /** The provider's own answer, for debugging; never stored or sent. */
   readonly raw?: unknown
 }

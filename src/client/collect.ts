@@ -1,7 +1,7 @@
 import { LLMError } from '../errors.ts'
 import { isJsonObject, type JsonValue, parseJson } from '../json.ts'
 import type { Reasoning, ToolCall, Usage } from '../messages.ts'
-import type { LLMChunk, LLMClient, LLMResponse, StopReason } from './client.ts'
+import type { LLMChunk, LLMResponse, ModelName, StopReason } from './client.ts'
 import { parametersTextOf, readParameters } from './parameters.ts'
 
 /**
@@ -9,12 +9,14 @@ import { parametersTextOf, readParameters } from './parameters.ts'
  *
  * @throws LLMError of kind `malformed` if the stream ends without its response; whatever the stream throws.
  */
-export async function collect(
-  { provider, model }: Pick<LLMClient, 'provider' | 'model'>,
-  chunks: AsyncIterable<LLMChunk>,
-): Promise<LLMResponse> {
+export async function collect(client: ModelName, chunks: AsyncIterable<LLMChunk>): Promise<LLMResponse> {
   for await (const chunk of chunks) if (chunk.type === 'end') return chunk.response
-  throw new LLMError('The stream ended early, before its response was whole. Call again.', {
+  throw endedEarly(client)
+}
+
+/** What a stream fails with that has no `end`. */
+export function endedEarly({ provider, model }: ModelName): LLMError {
+  return new LLMError('The stream ended early, before its response was whole. Call again.', {
     kind: 'malformed',
     provider,
     model,

@@ -1,18 +1,25 @@
 import pRetry from 'p-retry'
-import type {
-  CallOptions,
-  ClientMiddleware,
-  ClientNotice,
-  LLMChunk,
-  LLMClient,
-  LLMRequest,
-} from '../client/client.ts'
+import type { CallOptions, ClientMiddleware, LLMChunk, LLMClient } from '../client/client.ts'
 import { clientError, isLLMError } from '../client/thrown.ts'
-import type { LLMError } from '../errors.ts'
-import { type Check, checkOptions, fn, integer, number, oneOf, optional } from '../options.ts'
+import { type LLMError, type LLMErrorKind, llmErrorKinds } from '../errors.ts'
+import {
+  type Check,
+  checkOptions,
+  either,
+  fn,
+  given,
+  integer,
+  list,
+  number,
+  object,
+  oneOf,
+  optional,
+  record,
+} from '../options.ts'
 import { type Runtime, runtimeCheck, systemRuntime } from '../runtime.ts'
+import { failureOf, replyOf, tell, wrapped } from './wrapped.ts'
 
-export interface RetryOptions {
+export interface RetryPolicy {
   /** Calls in all, the first included. Default: 3; 1 never retries. */
   readonly attempts?: number
   /** Wait before the second attempt, in milliseconds, before jitter. Default: 1000. */
@@ -27,109 +34,116 @@ export interface RetryOptions {
    * it is. A wait the provider asked for becomes up to a tenth longer, never shorter.
    */
   readonly jitter?: 'full' | 'equal' | 'none'
-  /** Which failures are worth another attempt. Default: those that are `retryable`. An abort never is. */
-  readonly retryOn?: (error: LLMError) => boolean
+  /**
+   * Which failures are worth another attempt: their kinds, or a function that says so. Default: those that are `retryable`.
+   * An abort never is.
+   */
+  readonly retryOn?: readonly LLMErrorKind[] | ((error: LLMError) => boolean)
   /** A provider that asks for a longer wait than this, in milliseconds, is not waited for. Default: 60 000. */
   readonly maxRetryAfterMs?: number
+}
+
+export interface RetryOptions extends RetryPolicy {
+  /** What is different for the clients of a provider, by its name: `{ anthropic: { attempts: 5 } }`. */
+  readonly policies?: Readonly<Record<string, RetryPolicy>>
   /** Default: the real clock. */
   readonly runtime?: Pick<Runtime, 'sleep' | 'random'>
 }
 
 /**
  * Tries a failed model call again: `min(minDelayMs · factorⁿ⁻¹, maxDelayMs)` after the `n`th attempt, or as long as the
- * provider asked. A stream is tried again only until its first text was handed out: what was shown is never shown
- * twice. Each retry is told to `notify` before its wait. The last failure is thrown as it was; one that is no error of
+ * provider asked. A stream of which text was handed out is tried again only for a caller that can retract: what was shown
+ * is never shown twice. Each retry is told to `notify` before its wait. The last failure is thrown as it was; one that is no error of
  * this library becomes an `LLMError`, its kind read from a numeric `status`.
  *
  * @throws ConfigurationError
  */
 export function retry(options: RetryOptions = {}): ClientMiddleware {
-  const policy = policyOf(options)
-  return (next) => {
-    const { stream, close } = next
-    return {
-      provider: next.provider,
-      model: next.model,
-      capabilities: next.capabilities,
-      call: (request, callOptions) =>
-        attempts(() => next.call(request, callOptions), next, policy, callOptions),
-      ...(stream && {
-        stream: (request: LLMRequest, callOptions?: CallOptions) =>
-          streamed(() => stream.call(next, request, callOptions), next, policy, callOptions),
-      }),
-      ...(close && { close: () => close.call(next) }),
-    }
-  }
+  const policyFor = policiesOf(options)
+  return (next) =>
+    wrapped(next, (request, callOptions, way) =>
+      retried(() => replyOf(next, request, callOptions, way), next, policyFor(next.provider), callOptions),
+    )
 }
 
-type Policy = Required<RetryOptions>
-
-/** Runs `attempt` until it succeeds, or its failure is final. */
-function attempts<T>(
-  attempt: () => Promise<T>,
-  client: LLMClient,
-  policy: Policy,
-  { signal, notify }: CallOptions = {},
-): Promise<T> {
-  const tried = async () => {
-    try {
-      return await attempt()
-    } catch (error) {
-      throw clientError(error, client, signal)
-    }
-  }
-  return pRetry(tried, {
-    retries: policy.attempts - 1,
-    minTimeout: 0,
-    // Asked last and only while attempts are left, so the wait happens here: one of our own, for the provider has a say.
-    shouldRetry: async ({ error, attemptNumber }) => {
-      if (!isLLMError(error) || error.kind === 'aborted' || !policy.retryOn(error)) return false
-      const delayMs = delayBefore(error, attemptNumber, policy)
-      if (delayMs === undefined) return false
-      tell(notify, {
-        type: 'retry',
-        attempt: attemptNumber,
-        delayMs,
-        error: { code: error.code, message: error.message, kind: error.kind },
-      })
-      try {
-        await policy.runtime.sleep(delayMs, signal)
-      } catch (reason) {
-        throw clientError(reason, client, signal)
-      }
-      return true
-    },
-  })
+interface Policy extends Required<RetryPolicy> {
+  readonly retryOn: (error: LLMError) => boolean
+  readonly runtime: Pick<Runtime, 'sleep' | 'random'>
 }
 
-async function* streamed(
-  open: () => AsyncIterable<LLMChunk>,
+async function* retried(
+  open: () => AsyncGenerator<LLMChunk, void, undefined>,
   client: LLMClient,
   policy: Policy,
   options: CallOptions | undefined,
 ): AsyncGenerator<LLMChunk, void, undefined> {
-  // Pieces of calls are held back until something is there that a reader would see, or all of it.
-  const start = async () => {
-    const chunks = open()[Symbol.asyncIterator]()
+  let isShown = false
+  let broken: Broken | undefined
+  for (;;) {
+    const { chunks, begun, attempt } = await begin(open, client, policy, options, broken)
+    let isOver = false
+    try {
+      if (isShown) yield { type: 'retracted' }
+      isShown = true
+      yield* begun
+      for (let step = await chunks.next(); !step.done; step = await chunks.next()) yield step.value
+      isOver = true
+      return
+    } catch (error) {
+      isOver = true
+      if (!options?.canRetract) throw error
+      broken = { error, attempt }
+    } finally {
+      if (!isOver) await chunks.return()
+    }
+  }
+}
+
+/** An attempt that failed after some of it was handed out. */
+interface Broken {
+  readonly error: unknown
+  readonly attempt: number
+}
+
+/** Tries until a reply has begun: something is there that a reader would see, or all of it. Goes on after `broken`. */
+function begin(
+  open: () => AsyncGenerator<LLMChunk, void, undefined>,
+  client: LLMClient,
+  policy: Policy,
+  options: CallOptions | undefined,
+  broken: Broken | undefined,
+) {
+  const before = broken ? broken.attempt - 1 : 0
+  const tried = async (number: number) => {
+    const attempt = before + number
+    if (attempt === broken?.attempt) throw broken.error
+    const chunks = open()
     const begun: LLMChunk[] = []
     for (let step = await chunks.next(); !step.done; step = await chunks.next()) {
       begun.push(step.value)
+      // Pieces of calls are held back: nobody reads them, so they need no retraction.
       if (step.value.type !== 'tool_call') break
     }
-    return { chunks, begun }
+    return { chunks, begun, attempt }
   }
-  const { chunks, begun } = await attempts(start, client, policy, options)
-  let done = false
-  try {
-    yield* begun
-    for (let step = await chunks.next(); !step.done; step = await chunks.next()) yield step.value
-    done = true
-  } catch (error) {
-    done = true
-    throw clientError(error, client, options?.signal)
-  } finally {
-    if (!done) await chunks.return?.()
-  }
+  return pRetry(tried, {
+    retries: policy.attempts - 1 - before,
+    minTimeout: 0,
+    // Asked last and only while attempts are left, so the wait happens here: one of our own, for the provider has a say.
+    shouldRetry: async ({ error, attemptNumber }) => {
+      if (!isLLMError(error) || error.kind === 'aborted' || !policy.retryOn(error)) return false
+      const attempt = before + attemptNumber
+      const delayMs = delayBefore(error, attempt, policy)
+      if (delayMs === undefined) return false
+      tell(options, { type: 'retry', attempt, delayMs, error: failureOf(error) })
+      try {
+        await policy.runtime.sleep(delayMs, options?.signal)
+      } catch (reason) {
+        throw clientError(reason, client, options?.signal)
+      }
+      return true
+    },
+  })
 }
 
 /** How long to wait after `attempt` failed; `undefined` when the provider asks for longer than anyone would wait. */
@@ -153,16 +167,20 @@ function delayBefore(error: LLMError, attempt: number, policy: Policy): number |
   }
 }
 
-function tell(notify: CallOptions['notify'], notice: ClientNotice): void {
-  try {
-    notify?.(notice)
-  } catch {
-    // A listener that throws cannot harm a call.
-  }
+function policiesOf(options: RetryOptions): (provider: string) => Policy {
+  checkOptions('retry', options, retryChecks)
+  const { policies = {}, runtime = systemRuntime, ...rest } = options
+  const usual = policyOf(rest, runtime)
+  const own = new Map(
+    Object.entries(policies).map(([provider, policy]) => [
+      provider,
+      policyOf({ ...rest, ...given(policy) }, runtime),
+    ]),
+  )
+  return (provider) => own.get(provider) ?? usual
 }
 
-function policyOf(options: RetryOptions): Policy {
-  checkOptions('retry', options, retryChecks)
+function policyOf(options: RetryPolicy, runtime: Policy['runtime']): Policy {
   const {
     attempts = 3,
     minDelayMs = 1000,
@@ -171,18 +189,31 @@ function policyOf(options: RetryOptions): Policy {
     jitter = 'full',
     retryOn = (error) => error.retryable,
     maxRetryAfterMs = 60_000,
-    runtime = systemRuntime,
   } = options
-  return { attempts, minDelayMs, factor, maxDelayMs, jitter, retryOn, maxRetryAfterMs, runtime }
+  return {
+    attempts,
+    minDelayMs,
+    factor,
+    maxDelayMs,
+    jitter,
+    retryOn: typeof retryOn === 'function' ? retryOn : ({ kind }) => retryOn.includes(kind),
+    maxRetryAfterMs,
+    runtime,
+  }
 }
 
-export const retryChecks: Record<keyof RetryOptions, Check> = {
+const policyChecks: Record<keyof RetryPolicy, Check> = {
   attempts: optional(integer(1)),
   minDelayMs: optional(number(0)),
   factor: optional(number(1)),
   maxDelayMs: optional(number(0)),
   jitter: optional(oneOf('full', 'equal', 'none')),
-  retryOn: optional(fn()),
+  retryOn: optional(either(fn(), list(oneOf(...llmErrorKinds)))),
   maxRetryAfterMs: optional(number(0)),
+}
+
+export const retryChecks: Record<keyof RetryOptions, Check> = {
+  ...policyChecks,
+  policies: optional(record(object(policyChecks))),
   runtime: optional(runtimeCheck),
 }

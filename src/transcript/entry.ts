@@ -57,6 +57,8 @@ export interface ReplyEntry {
   readonly model: string
   /** The model was told to answer with what it had, because this limit was reached. */
   readonly landing?: RunLimit
+  /** No model said this: it stands in for a reply that could not be had. */
+  readonly degraded?: true
 }
 
 /**

@@ -176,6 +176,7 @@ const shapes: Readonly<Record<Entry['type'], Checks>> = {
     provider: text(),
     model: text(),
     landing: optional(text()),
+    degraded: optional(flag),
   },
   tool_started: { runId: filledText(), callId: filledText(), idempotencyKey: filledText() },
   tool_finished: {
