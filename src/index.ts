@@ -53,7 +53,16 @@ export {
   type WarningNotice,
   wrapClient,
 } from './client/client.ts'
-export { type ClientFactory, ProviderRegistry } from './client/provider-registry.ts'
+export { defaultParams } from './client/default-params.ts'
+export {
+  type ClientFactory,
+  defineProvider,
+  type ProviderConfig,
+  type ProviderConnection,
+  type ProviderDefinition,
+  type ProviderInfo,
+  ProviderRegistry,
+} from './client/provider-registry.ts'
 export { type TextClientOptions, textClient } from './client/text-client.ts'
 export {
   AgentClosedError,
@@ -163,10 +172,13 @@ export {
   type UserMessage,
   user,
 } from './messages.ts'
+export { type AdaptiveBatching, type Batcher, type BatcherOptions, batcher } from './resilience/batch.ts'
+export { type Key, type KeyRing, type KeyRingOptions, type Keys, keyRing } from './resilience/key-ring.ts'
 export { createPool, type Pool, type PoolOptions } from './resilience/pool.ts'
 export { type RetryOptions, retry } from './resilience/retry.ts'
 export { createRuntime, type Runtime, systemRuntime } from './runtime.ts'
 export { isSecret, type Secret, secret } from './secret.ts'
+export { type BatchProgress, type RunBatchOptions, runBatch } from './team/run-batch.ts'
 export { type JsonToolOptions, type TypedToolOptions, tool } from './tools/define.ts'
 export { ToolRegistry } from './tools/registry.ts'
 export {

@@ -1,4 +1,4 @@
-import type { LLMClient, ModelParams } from '../client/client.ts'
+import { type LLMClient, type ModelParams, modelParamsCheck } from '../client/client.ts'
 import type { ProviderRegistry } from '../client/provider-registry.ts'
 import { policyCheck, type ToolPolicy } from '../guard/policy.ts'
 import type { JsonObject } from '../json.ts'
@@ -36,6 +36,8 @@ export interface AgentOptions<Answer = string> extends RunLimits {
   client: LLMClient | string
   /** Where a `client` that is text is looked up. */
   providers?: ProviderRegistry
+  /** Whether `close()` closes the client, too. Say `false` for one that others go on using. Default true. */
+  ownsClient?: boolean
   /** Default `'agent'`. */
   name?: string
   description?: string
@@ -218,17 +220,6 @@ const hooks = object({
   onMessage: optional(fn()),
 })
 
-const params: Check = object({
-  temperature: optional(number(0)),
-  topP: optional(number(0, 1)),
-  maxOutputTokens: optional(integer(1)),
-  stop: optional(list(text())),
-  seed: optional(integer(Number.MIN_SAFE_INTEGER)),
-  reasoningEffort: optional(filledText()),
-  parallelToolCalls: optional(flag()),
-  extra: optional(object()),
-})
-
 const limitChecks: Checks = {
   maxIterations: optional(integer(1, 1000)),
   maxToolRounds: optional(integer(0, 1000)),
@@ -240,6 +231,7 @@ export const agentChecks: Checks = {
   ...limitChecks,
   client,
   providers: optional(withMethods('a ProviderRegistry', 'resolve')),
+  ownsClient: optional(flag()),
   name: optional(filledText()),
   description: optional(text()),
   instructions: optional(either(text(), fn())),
@@ -266,7 +258,7 @@ export const agentChecks: Checks = {
   contextWindow: optional(integer(1)),
   maxOutputTokens: optional(integer(1)),
   countTokens: optional(fn()),
-  params: optional(params),
+  params: optional(modelParamsCheck),
   stream: optional(flag()),
   concurrency: optional(oneOf('queue', 'reject')),
   hooks: optional(either(hooks, list(hooks))),
@@ -276,12 +268,12 @@ export const agentChecks: Checks = {
   runtime: optional(runtimeCheck),
 }
 
-const partChecks: Checks = {
+export const partChecks: Checks = {
   ...limitChecks,
   signal: optional(withMethods('an AbortSignal', 'addEventListener', 'removeEventListener')),
   context: optional(that('anything', () => true)),
   principal: optional(filledText()),
-  params: optional(params),
+  params: optional(modelParamsCheck),
   stream: optional(flag()),
 }
 
