@@ -50,7 +50,7 @@ export interface ProviderConfig {
  * @throws ConfigurationError
  */
 export function defineProvider(definition: ProviderDefinition): ProviderDefinition {
-  checkOptions('defineProvider', definition, definitionChecks)
+  checkOptions('defineProvider', definition, definitionChecks())
   return definition
 }
 
@@ -111,7 +111,7 @@ export class ProviderRegistry {
    * @throws ConfigurationError, ProviderNotFoundError
    */
   configure(name: string, config: ProviderConfig): this {
-    checkOptions('configure()', config, configChecks)
+    checkOptions('configure()', config, configChecks())
     this.#provider(name)
     this.#configs.set(name, { ...config })
     return this
@@ -189,21 +189,22 @@ export class ProviderRegistry {
 const isApiKey = (value: unknown): boolean =>
   typeof value === 'function' || isSecret(value) || (typeof value === 'string' && value.trim() !== '')
 
-const configChecks: Record<keyof ProviderConfig, Check> = {
+// A function: a bundler keeps what is called when a module is loaded, also for those who never use it.
+const configChecks = (): Record<keyof ProviderConfig, Check> => ({
   apiKey: optional(hidden(that('a key, a secret() or a function that gives one', isApiKey))),
   baseURL: optional(hidden(filledText())),
   defaultModel: optional(filledText()),
   params: optional(modelParamsCheck),
-}
+})
 
-const definitionChecks: Record<keyof ProviderDefinition, Check> = {
+const definitionChecks = (): Record<keyof ProviderDefinition, Check> => ({
   name: that(
     'text without "/"',
     (value) => typeof value === 'string' && value !== '' && !value.includes('/'),
   ),
   description: optional(text()),
   create: fn(),
-}
+})
 
 function asRegistered(definition: ProviderDefinition): {
   name: string

@@ -54,7 +54,7 @@ export interface Batcher<Item, Result> extends AsyncDisposable {
  * @throws ConfigurationError
  */
 export function batcher<Item, Result>(options: BatcherOptions<Item, Result>): Batcher<Item, Result> {
-  checkOptions('batcher', options, checks)
+  checkOptions('batcher', options, checks())
   const { adaptive, maxBatchSize } = options
   if (adaptive) {
     const { min, max } = adaptive
@@ -64,13 +64,14 @@ export function batcher<Item, Result>(options: BatcherOptions<Item, Result>): Ba
   return new GatheringBatcher(options)
 }
 
-const checks: Record<keyof BatcherOptions<unknown, unknown>, Check> = {
+// A function: a bundler keeps what is called when a module is loaded, also for those who never use it.
+const checks = (): Record<keyof BatcherOptions<unknown, unknown>, Check> => ({
   maxBatchSize: integer(1),
   maxWaitMs: number(0),
   execute: fn(),
   adaptive: optional(object({ min: integer(1), max: integer(1), targetLatencyMs: positiveMs() })),
   runtime: optional(runtimeCheck),
-}
+})
 
 interface Waiting<Item, Result> {
   readonly item: Item

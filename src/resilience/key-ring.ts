@@ -84,7 +84,7 @@ export interface KeyRing extends LLMClient {
  * @throws ConfigurationError
  */
 export function keyRing(options: KeyRingOptions): KeyRing {
-  checkOptions('keyRing', options, checks)
+  checkOptions('keyRing', options, checks())
   if (options.strategy === 'interval') {
     checkOptions('keyRing', { everyMs: options.everyMs }, { everyMs: positiveMs() })
   }
@@ -97,17 +97,19 @@ const isKeys = (value: unknown): boolean =>
     value.length > 0 &&
     value.every((key) => isSecret(key) || (typeof key === 'string' && key.trim() !== '')))
 
-const keysCheck = hidden(that('an array of keys that is not empty, or a function that gives one', isKeys))
+const keysCheck = (): Check =>
+  hidden(that('an array of keys that is not empty, or a function that gives one', isKeys))
 
-const checks: Record<keyof KeyRingOptions, Check> = {
-  keys: keysCheck,
+// A function: a bundler keeps what is called when a module is loaded, also for those who never use it.
+const checks = (): Record<keyof KeyRingOptions, Check> => ({
+  keys: keysCheck(),
   make: fn(),
   strategy: optional(oneOf('round-robin', 'on-auth-error', 'interval')),
   everyMs: optional(positiveMs()),
   cooldownMs: optional(number(0)),
   rotations: optional(integer(0)),
   runtime: optional(runtimeCheck),
-}
+})
 
 /** A key in use. */
 interface Slot {
@@ -169,7 +171,7 @@ class Ring implements KeyRing {
   }
 
   replace(keys: Keys): void {
-    checkOptions('keyRing.replace()', { keys }, { keys: keysCheck })
+    checkOptions('keyRing.replace()', { keys }, { keys: keysCheck() })
     this.#keys = keys
     const kept = typeof keys === 'function' ? [...this.#slots.keys()] : textsOf(keys)
     for (const [key, slot] of this.#slots) {

@@ -61,7 +61,7 @@ export async function runBatch<Answer = string>(
   inputs: readonly Content[],
   options: RunBatchOptions<Answer> = {},
 ): Promise<RunResult<Answer>[]> {
-  checkOptions('runBatch()', options, checks)
+  checkOptions('runBatch()', options, checks())
   checkMembers('runBatch()', { inputs }, { inputs: that('an array of inputs', Array.isArray) })
   const contents = inputs.map((input, index) => parseContent(input, `inputs[${index}]`))
   const { concurrency = 4, batchId, onProgress, ...given } = options
@@ -97,12 +97,13 @@ export async function runBatch<Answer = string>(
   }
 }
 
-const checks: Checks = {
+// A function: a bundler keeps what is called when a module is loaded, also for those who never use it.
+const checks = (): Checks => ({
   ...partChecks,
   concurrency: optional(integer(1, 1000)),
   batchId: optional(filledText()),
   onProgress: optional(fn()),
-}
+})
 
 async function runOrResume<Answer>(
   agent: Runner<Answer>,

@@ -59,7 +59,11 @@ describe('seed 001, security: keys', () => {
   it('001-72 switches at t with the strategy `interval`', async () => {
     const clock = virtualClock()
     const used: string[] = []
-    const make = (key: string) => new ScriptedClient(() => void used.push(key) ?? 'ok')
+    const make = (key: string) =>
+      new ScriptedClient(() => {
+        used.push(key)
+        return 'ok'
+      })
     const ring = keyRing({
       keys: ['key-a', 'key-b'],
       strategy: 'interval',
