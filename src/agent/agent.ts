@@ -282,7 +282,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     })
   }
 
-  /** Stops all runs, waits for them, and closes the client. Afterwards nothing can be run. */
+  /** Stops all runs, waits for them, and closes the client if it is the agent's own. Afterwards nothing can be run. */
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
@@ -338,7 +338,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     await null
     await Promise.all(this.#running)
     this.#listeners.clear()
-    await this.#parts.client.close?.()
+    if (this.#options.ownsClient !== false) await this.#parts.client.close?.()
   }
 
   #onLimit(run: PartOptions): OnLimit {

@@ -1,4 +1,4 @@
-import { isClient, type LLMClient, type ModelParams, paramsCheck } from '../client/client.ts'
+import { isClient, type LLMClient, type ModelParams, modelParamsCheck } from '../client/client.ts'
 import type { ProviderRegistry } from '../client/provider-registry.ts'
 import { policyCheck, type ToolPolicy } from '../guard/policy.ts'
 import type { JsonObject } from '../json.ts'
@@ -37,6 +37,8 @@ export interface AgentOptions<Answer = string> extends RunLimits {
   client: LLMClient | string
   /** Where a `client` that is text is looked up. */
   providers?: ProviderRegistry
+  /** Whether `close()` closes the client, too. Say `false` for one that others go on using. Default true. */
+  ownsClient?: boolean
   /** Default `'agent'`. */
   name?: string
   description?: string
@@ -232,6 +234,7 @@ export const agentChecks: Checks = {
   ...limitChecks,
   client,
   providers: optional(withMethods('a ProviderRegistry', 'resolve')),
+  ownsClient: optional(flag()),
   name: optional(filledText()),
   description: optional(text()),
   instructions: optional(either(text(), fn())),
@@ -259,7 +262,7 @@ export const agentChecks: Checks = {
   contextWindow: optional(integer(1)),
   maxOutputTokens: optional(integer(1)),
   countTokens: optional(fn()),
-  params: optional(paramsCheck),
+  params: optional(modelParamsCheck),
   stream: optional(flag()),
   concurrency: optional(oneOf('queue', 'reject')),
   hooks: optional(either(hooks, list(hooks))),
@@ -269,12 +272,12 @@ export const agentChecks: Checks = {
   runtime: optional(runtimeCheck),
 }
 
-const partChecks: Checks = {
+export const partChecks: Checks = {
   ...limitChecks,
   signal: optional(withMethods('an AbortSignal', 'addEventListener', 'removeEventListener')),
   context: optional(that('anything', () => true)),
   principal: optional(filledText()),
-  params: optional(paramsCheck),
+  params: optional(modelParamsCheck),
   stream: optional(flag()),
 }
 
