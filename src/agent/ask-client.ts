@@ -15,8 +15,8 @@ interface Asking {
 
 /** The client's response, shown as it arrives. What the client throws becomes an error of this library. */
 export async function askClient(run: Run, request: LLMRequest, asking: Asking): Promise<LLMResponse> {
+  const { client } = run
   const { runtime } = run.settings
-  const client = clientOf(run)
   const startedAt = runtime.now()
   let isOver = false
   const options: CallOptions = {
@@ -46,8 +46,8 @@ async function respond(
   options: CallOptions,
   { display, restart }: Asking,
 ): Promise<LLMResponse> {
+  const { client } = run
   const { stream } = run.settings
-  const client = clientOf(run)
   if (!stream || !client.stream || !client.capabilities.streaming) {
     const response = checkResponse(await run.wait(client.call(request, options)), client)
     // Who reads along gets the text in one piece, when the display is ended.
@@ -67,8 +67,6 @@ async function respond(
     leave(iterator)
   }
 }
-
-const clientOf = ({ budget, settings }: Run): LLMClient => budget?.client ?? settings.client
 
 function tellNotice(run: Run, notice: ClientNotice): void {
   if (notice.type === 'warning') {

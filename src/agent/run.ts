@@ -1,4 +1,4 @@
-import type { CallScope } from '../client/client.ts'
+import type { CallScope, LLMClient } from '../client/client.ts'
 import type { BudgetExceededError, RunTimeoutError } from '../errors.ts'
 import type { AgentEvent, DiagnosticCode } from '../events.ts'
 import type { JsonValue } from '../json.ts'
@@ -87,6 +87,11 @@ export class Run {
   get fold(): RunFold | undefined {
     const { run } = this.transcript
     return run?.runId === this.runId ? run : undefined
+  }
+
+  /** The one that is asked: within the run's budget, if it has one. */
+  get client(): LLMClient {
+    return this.budget?.client ?? this.settings.client
   }
 
   /** What limits and budgets of clients are kept by. */

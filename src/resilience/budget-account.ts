@@ -34,8 +34,12 @@ export class Accounts {
     const window = this.#window()
     const key = name + window.mark
     const known = this.#accounts.get(name)
-    if (known?.key === key) return known
-    const account = new Account(key, this.#terms, this.#options.initialState?.[key], window.end)
+    const account =
+      known?.key === key
+        ? known
+        : new Account(key, this.#terms, this.#options.initialState?.[key], window.end)
+    // Last again, so that those nobody has asked for longest come first.
+    this.#accounts.delete(name)
     this.#accounts.set(name, account)
     if (this.#accounts.size > mostKept) this.#forgetOne()
     return account
@@ -61,7 +65,7 @@ export class Accounts {
     return { mark: `@${windowMs}/${index}`, end: (index + 1) * windowMs }
   }
 
-  /** The oldest that nobody will ask for any more, or that the ledger remembers. */
+  /** The one nobody has asked for longest: its run is over, or the ledger remembers. */
   #forgetOne(): void {
     const { per, ledger } = this.#options
     if (per !== 'run' && !ledger) return
@@ -136,12 +140,9 @@ export class Account {
     const refillsAt = this.#refillsAt
     const { [limit]: most = 0 } = this.#state((_, whole) => whole, this.#terms.wallMs ?? 0)
     const { [limit]: remaining = 0 } = this.remaining()
-    const left = `Of the budget of ${most} (${limit}), ${remaining} is left`
     const message =
       unpriced === undefined
-        ? asked === undefined
-          ? `${left}. What was done is kept: go on with a larger budget.`
-          : `${left}; a call was not begun because it may take ${asked}. ${cures[limit]}`
+        ? `Of the budget of ${most} (${limit}), ${remaining} is left${consequence(limit, asked)}`
         : `The price of "${unpriced}" is not known, so it is not called on a budget in USD. Give its price in prices, ` +
           "install @pydantic/genai-prices, or set unknownPrice: 'ignore'."
     return new BudgetExceededError(message, {
@@ -250,15 +251,12 @@ interface Refused {
   readonly unpriced?: string
 }
 
-const reserves = 'Raise the budget, or lower maxOutputTokens, which is reserved whole.'
-
-const cures = {
-  usd: reserves,
-  tokens: reserves,
-  calls: 'Raise the budget.',
-  toolCalls: 'Raise the budget.',
-  wallMs: 'Raise the budget.',
-} satisfies Record<BudgetLimit, string>
+function consequence(limit: BudgetLimit, asked: number | undefined): string {
+  if (asked === undefined) return '. What was done is kept: go on with a larger budget.'
+  const isReserved = limit === 'usd' || limit === 'tokens'
+  const cure = isReserved ? ', or lower maxOutputTokens, which is reserved whole' : ''
+  return `; a call was not begun because it may take ${asked}. Raise the budget${cure}.`
+}
 
 type Amount = keyof BudgetAmounts
 

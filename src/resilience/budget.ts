@@ -129,8 +129,12 @@ const amountsOf = (usage: Usage, price: ModelPrice | undefined): BudgetAmounts =
 })
 
 /** Nobody knows before what of a prompt will be put into a cache, or how much a model will think. */
-function dearest({ inputPerM, outputPerM, cacheWritePerM = 0, reasoningPerM = 0 }: ModelPrice): ModelPrice {
-  return { inputPerM: Math.max(inputPerM, cacheWritePerM), outputPerM: Math.max(outputPerM, reasoningPerM) }
+function dearest(price: ModelPrice): ModelPrice {
+  const { inputPerM, outputPerM, cachedPerM = 0, cacheWritePerM = 0, reasoningPerM = 0 } = price
+  return {
+    inputPerM: Math.max(inputPerM, cachedPerM, cacheWritePerM),
+    outputPerM: Math.max(outputPerM, reasoningPerM),
+  }
 }
 
 // A million dollars: beyond them nothing a provider says of one call is believed.

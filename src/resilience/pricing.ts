@@ -75,13 +75,10 @@ export function nanoCostOf(usage: Usage, price: ModelPrice): number | undefined 
   const cached = partOf(inputTokens, usage.cachedInputTokens)
   const written = partOf(inputTokens - cached, usage.cacheWriteTokens)
   const reasoning = partOf(outputTokens, usage.reasoningTokens)
-  return (
-    nano(inputTokens - cached - written, inputPerM) +
-    nano(cached, cachedPerM) +
-    nano(written, cacheWritePerM) +
-    nano(outputTokens - reasoning, outputPerM) +
-    nano(reasoning, reasoningPerM)
-  )
+  const input = (inputTokens - cached - written) * inputPerM + cached * cachedPerM + written * cacheWritePerM
+  const output = (outputTokens - reasoning) * outputPerM + reasoning * reasoningPerM
+  // A million tokens at 1 USD are 1e9 nano-dollars. Rounded once each, so that no parts come to more than their whole.
+  return Math.round(input * 1000) + Math.round(output * 1000)
 }
 
 /** Whether the counts of a usage can be believed: a client is someone else's code. */
@@ -96,9 +93,6 @@ const isCount = (tokens: unknown): tokens is number =>
   typeof tokens === 'number' && tokens >= 0 && tokens <= mostTokens
 
 const partOf = (whole: number, part: unknown): number => (isCount(part) ? Math.min(part, whole) : 0)
-
-/** A price of 1 USD for a million tokens is 1,000 nano-dollars for each. */
-const nano = (tokens: number, perM: number): number => Math.round(tokens * perM * 1000)
 
 /** Prices of models: your own first, then those of the package, which is loaded when it is first needed. */
 export class PriceList {

@@ -293,6 +293,21 @@ describe('budget', () => {
     expect(spending.low()).toMatchObject({ limit: 'tokens', remaining: 70 })
   })
 
+  test('forgets runs that are long over, and none that is under way', async () => {
+    const spending = budget({ per: 'run', calls: 1 })
+    const client = spending(new ScriptedClient(() => 'Hi.'))
+    const runOf = (runId: string) => ({ scope: { ...scopeOf('acme'), runId } })
+    await client.call(request, runOf('first'))
+    for (let run = 0; run < 10_000; run++) {
+      spending.remaining({ runId: `other ${run}` })
+      if (run === 5000)
+        expect(await thrownBy(client.call(request, runOf('first')))).toMatchObject({ limit: 'calls' })
+    }
+    expect(spending.remaining({ runId: 'first' })).toEqual({ calls: 0 })
+    for (let run = 0; run < 10_000; run++) spending.remaining({ runId: `more ${run}` })
+    expect(spending.remaining({ runId: 'first' })).toEqual({ calls: 1 })
+  })
+
   test('goes on where another one stopped', async () => {
     const first = budgeted({ per: 'principal', tokens: 100 }, () => 'Hi.')
     await first.client.call(request, { scope: scopeOf('acme') })

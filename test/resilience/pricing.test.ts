@@ -68,9 +68,14 @@ describe('costOf', () => {
     fc.assert(
       fc.property(usages, prices, (used, each) => {
         const cost = costOf(used, each) ?? Number.NaN
-        const dearest = Math.max(...Object.values(each))
+        const { inputPerM, cachedPerM, cacheWritePerM, outputPerM, reasoningPerM } = each
+        const dearest = {
+          inputPerM: Math.max(inputPerM, cachedPerM, cacheWritePerM),
+          outputPerM: Math.max(outputPerM, reasoningPerM),
+        }
+        const { inputTokens, outputTokens } = used
         expect(cost).toBeGreaterThanOrEqual(0)
-        expect(cost).toBeLessThanOrEqual(((used.inputTokens + used.outputTokens) * dearest) / 1e6 + 1e-8)
+        expect(cost).toBeLessThanOrEqual(costOf({ inputTokens, outputTokens }, dearest) ?? 0)
         expect(Number.isSafeInteger(Math.round(cost * 1e9))).toBe(true)
       }),
       { numRuns: 2000 },
