@@ -40,12 +40,14 @@ export {
   type ClientMiddleware,
   type ClientNotice,
   type FailoverNotice,
+  type LimitLeft,
   type LLMChunk,
   type LLMClient,
   type LLMRequest,
   type LLMResponse,
   type ModelName,
   type ModelParams,
+  type ProviderLimits,
   type RetryNotice,
   type StopReason,
   type ToolChoice,
@@ -80,6 +82,7 @@ export {
   NothingToResumeError,
   OutputValidationError,
   ProviderNotFoundError,
+  QueueFullError,
   RefusedError,
   ResponseParseError,
   RunAbortedError,
@@ -163,8 +166,12 @@ export {
   type UserMessage,
   user,
 } from './messages.ts'
+export { type ConcurrencyOptions, concurrency } from './resilience/concurrency.ts'
 export { createPool, type Pool, type PoolOptions } from './resilience/pool.ts'
+export { type RateLimit, type RateLimitOptions, type RateLimitStatus, rateLimit } from './resilience/rate-limit.ts'
 export { type RetryOptions, retry } from './resilience/retry.ts'
+export { type SharedLimiter, type SharedRateLimitOptions, sharedRateLimit } from './resilience/shared-rate-limit.ts'
+export { type TimeoutOptions, timeout } from './resilience/timeout.ts'
 export { createRuntime, type Runtime, systemRuntime } from './runtime.ts'
 export { isSecret, type Secret, secret } from './secret.ts'
 export { type JsonToolOptions, type TypedToolOptions, tool } from './tools/define.ts'
