@@ -168,9 +168,18 @@ export {
 } from './messages.ts'
 export { type ConcurrencyOptions, concurrency } from './resilience/concurrency.ts'
 export { createPool, type Pool, type PoolOptions } from './resilience/pool.ts'
-export { type RateLimit, type RateLimitOptions, type RateLimitStatus, rateLimit } from './resilience/rate-limit.ts'
+export {
+  type RateLimit,
+  type RateLimitOptions,
+  type RateLimitStatus,
+  rateLimit,
+} from './resilience/rate-limit.ts'
 export { type RetryOptions, retry } from './resilience/retry.ts'
-export { type SharedLimiter, type SharedRateLimitOptions, sharedRateLimit } from './resilience/shared-rate-limit.ts'
+export {
+  type SharedLimiter,
+  type SharedRateLimitOptions,
+  sharedRateLimit,
+} from './resilience/shared-rate-limit.ts'
 export { type TimeoutOptions, timeout } from './resilience/timeout.ts'
 export { createRuntime, type Runtime, systemRuntime } from './runtime.ts'
 export { isSecret, type Secret, secret } from './secret.ts'

@@ -67,8 +67,11 @@ async function* streamed(
     for (let step = await pulls.next(); !step.done; step = await pulls.next()) {
       const chunk = step.value
       if (chunk.type === 'end') {
+        // Nothing follows it: what the client holds is free before anybody is let in.
+        await pulls.end()
         isOver = true
         yield { ...chunk, response: await meter.end(chunk.response) }
+        return
       } else {
         begun = true
         yield chunk

@@ -97,9 +97,7 @@ export class KeyGate implements Gate {
   }
 
   remaining(now: number): Partial<Amounts> {
-    return Object.fromEntries(
-      this.#buckets.map(([resource, bucket]) => [resource, bucket.remaining(now)]),
-    )
+    return Object.fromEntries(this.#buckets.map(([resource, bucket]) => [resource, bucket.remaining(now)]))
   }
 }
 
