@@ -1,4 +1,4 @@
-import type { ProviderLimits } from '../client/client.ts'
+import type { LimitLeft, ProviderLimits } from '../client/client.ts'
 
 /** What limits are of; `tokens` are those of input and output together. */
 export type Resource = keyof ProviderLimits
@@ -150,9 +150,8 @@ export class ProviderGate implements Gate {
   /** Believes what an answer says of the time when its request was let through. */
   learn(limits: ProviderLimits, { at, sent }: Passage): void {
     for (const [resource, left] of entriesOf(limits)) {
+      if (!isReadable(left)) continue
       const { limit, remaining, resetMs } = left
-      // It may come from anybody's client.
-      if (![limit ?? 0, remaining, resetMs].every(Number.isFinite)) continue
       if (limit === undefined) {
         if (remaining <= 0) this.hold(at + resetMs)
         continue
@@ -172,9 +171,21 @@ export class ProviderGate implements Gate {
 
 const longest = (waits: readonly number[]): number => Math.max(0, ...waits)
 
+const resources: readonly Resource[] = ['requests', 'tokens', 'inputTokens', 'outputTokens']
+
 function entriesOf<Value>(
-  record: { readonly [R in Resource]?: Value | undefined },
+  record: {
+    readonly [R in Resource]?: Value | undefined
+  },
 ): readonly (readonly [Resource, Value])[] {
-  const entries = Object.entries(record) as [Resource, Value | undefined][] // the keys that the type has
-  return entries.flatMap(([resource, value]) => (value === undefined ? [] : [[resource, value] as const]))
+  return resources.flatMap((resource) => {
+    const value = record[resource]
+    return value === undefined ? [] : [[resource, value] as const]
+  })
+}
+
+/** It may come from anybody's client. */
+function isReadable(left: LimitLeft): boolean {
+  const { limit = 0, remaining, resetMs } = Object(left) as LimitLeft // only read, and checked
+  return [limit, remaining, resetMs].every(Number.isFinite)
 }
