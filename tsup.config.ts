@@ -8,6 +8,8 @@ export default defineConfig(({ dts }) => ({
     groq: 'src/providers/groq.ts',
     openrouter: 'src/providers/openrouter.ts',
     providers: 'src/providers/providers.ts',
+    sqlite: 'src/stores/sqlite.ts',
+    postgres: 'src/stores/postgres.ts',
     testing: 'src/testing/index.ts',
   },
   format: ['esm'],

@@ -5,6 +5,8 @@ export const errorCodes = [
   'aborted',
   'agent_closed',
   'approval',
+  'budget_exceeded',
+  'cassette_miss',
   'concurrent_run',
   'configuration',
   'conflict',
@@ -267,6 +269,40 @@ export class RunTimeoutError extends TercetError {
     )
     this.timeoutMs = timeoutMs
     this.elapsedMs = elapsedMs
+  }
+}
+
+/** What a budget limits. `wallMs` is time. */
+export type BudgetLimit = 'usd' | 'tokens' | 'calls' | 'toolCalls' | 'wallMs'
+
+interface BudgetExceededDetails {
+  limit: BudgetLimit
+  most: number
+  remaining: number
+  asked?: number
+  refillsAt?: number
+}
+
+/** A budget does not allow a model call or a tool call, which was not begun; or its time is up. */
+export class BudgetExceededError extends TercetError {
+  readonly code = 'budget_exceeded'
+  readonly limit: BudgetLimit
+  /** The limit itself. */
+  readonly most: number
+  /** What is left of it and not reserved by calls under way. */
+  readonly remaining: number
+  /** What the call could have taken at most. Absent when the time is up, or nobody knows the price. */
+  declare readonly asked?: number
+  /** When there is a new budget, in milliseconds since the epoch, if there will be. */
+  declare readonly refillsAt?: number
+
+  constructor(message: string, details: BudgetExceededDetails) {
+    super(message)
+    this.limit = details.limit
+    this.most = details.most
+    this.remaining = details.remaining
+    if (details.asked !== undefined) this.asked = details.asked
+    if (details.refillsAt !== undefined) this.refillsAt = details.refillsAt
   }
 }
 

@@ -219,6 +219,8 @@ export interface RunResult<Answer = string> {
   readonly plan?: string
   readonly steps: readonly Step[]
   readonly usage: Usage
+  /** What all model calls of the run cost. Absent if that is not known of one of them. */
+  readonly cost?: Cost
   readonly error?: TercetError
   /** The answer was given because a limit asked for it (`onLimit: 'land'`). */
   readonly landed?: true
@@ -232,6 +234,10 @@ export interface RunResult<Answer = string> {
   /** The conversation up to here. */
   readonly history: readonly Message[]
   readonly timing: RunTiming
+}
+
+export interface Cost {
+  readonly usd: number
 }
 
 /** Milliseconds. */

@@ -53,11 +53,22 @@ export {
   type WarningNotice,
   wrapClient,
 } from './client/client.ts'
-export { type ClientFactory, ProviderRegistry } from './client/provider-registry.ts'
+export { defaultParams } from './client/default-params.ts'
+export {
+  type ClientFactory,
+  defineProvider,
+  type ProviderConfig,
+  type ProviderConnection,
+  type ProviderDefinition,
+  type ProviderInfo,
+  ProviderRegistry,
+} from './client/provider-registry.ts'
 export { type TextClientOptions, textClient } from './client/text-client.ts'
 export {
   AgentClosedError,
   ApprovalError,
+  BudgetExceededError,
+  type BudgetLimit,
   ConcurrentRunError,
   ConfigurationError,
   ConflictError,
@@ -113,6 +124,7 @@ export type {
   AgentToolExecutionEvent,
   AgentToolResultsEvent,
   AgentUsageEvent,
+  Cost,
   DiagnosticCode,
   PendingCall,
   RunLimit,
@@ -164,6 +176,12 @@ export {
   user,
 } from './messages.ts'
 export {
+  type ToolUsage,
+  type UsageReport,
+  UsageTracker,
+} from './observe/usage-tracker.ts'
+export { type AdaptiveBatching, type Batcher, type BatcherOptions, batcher } from './resilience/batch.ts'
+export {
   type CircuitBreaker,
   type CircuitBreakerOptions,
   type CircuitBreakerState,
@@ -172,12 +190,23 @@ export {
   CircuitOpenError,
   circuitBreaker,
 } from './resilience/breaker.ts'
+export { budget } from './resilience/budget.ts'
+export type {
+  Budget,
+  BudgetAmounts,
+  BudgetLedger,
+  BudgetOptions,
+  BudgetState,
+} from './resilience/budget-options.ts'
 export type { Candidate } from './resilience/candidate.ts'
 export type { CircuitSnapshot, CircuitState } from './resilience/circuit.ts'
 export { type DegradeOptions, degrade } from './resilience/degrade.ts'
 export { type FailoverOptions, failover } from './resilience/failover.ts'
 export { fallbackAnswer } from './resilience/fallback-answer.ts'
+export { type Key, type KeyRing, type KeyRingOptions, type Keys, keyRing } from './resilience/key-ring.ts'
 export { createPool, type Pool, type PoolOptions } from './resilience/pool.ts'
+export type { ModelPrice, Prices } from './resilience/prices.ts'
+export { costOf, type PriceQuote, type Pricing, type PricingOptions, pricing } from './resilience/pricing.ts'
 export {
   type Recovery,
   type RecoveryContext,
@@ -189,6 +218,7 @@ export { type RetryOptions, type RetryPolicy, retry } from './resilience/retry.t
 export { SwitchableClient, type SwitchableClientOptions } from './resilience/switchable.ts'
 export { createRuntime, type Runtime, systemRuntime } from './runtime.ts'
 export { isSecret, type Secret, secret } from './secret.ts'
+export { type BatchProgress, type RunBatchOptions, runBatch } from './team/run-batch.ts'
 export { type JsonToolOptions, type TypedToolOptions, tool } from './tools/define.ts'
 export { ToolRegistry } from './tools/registry.ts'
 export {
@@ -230,6 +260,7 @@ export {
   type ConversationQuery,
   type ConversationRunState,
   type ConversationStore,
+  isAskedFor,
   MemoryStore,
   runStateAfter,
 } from './transcript/store.ts'

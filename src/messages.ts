@@ -99,7 +99,10 @@ export interface Usage {
   readonly cachedInputTokens?: number
   readonly cacheWriteTokens?: number
   readonly reasoningTokens?: number
-  /** What it cost in USD, as billed, where the provider says so. A sum is of those that were said. */
+  /**
+   * What it cost in USD: as billed, where the provider says so, or as `pricing` or `budget` came to. Of a sum only if it is
+   * known for every call in it; sums are in whole nano-dollars, so that up to a million dollars no order of adding matters.
+   */
   readonly costUsd?: number
   /** The provider reported nothing, or was stopped before it could: at least a part is our own estimate. */
   readonly estimated?: true
@@ -113,7 +116,7 @@ export function addUsage(a: Usage, b: Usage): Usage {
   const cachedInputTokens = sum(a.cachedInputTokens, b.cachedInputTokens)
   const cacheWriteTokens = sum(a.cacheWriteTokens, b.cacheWriteTokens)
   const reasoningTokens = sum(a.reasoningTokens, b.reasoningTokens)
-  const costUsd = sum(a.costUsd, b.costUsd)
+  const costUsd = sumOfCosts(a, b)
   return {
     inputTokens: a.inputTokens + b.inputTokens,
     outputTokens: a.outputTokens + b.outputTokens,
@@ -124,6 +127,19 @@ export function addUsage(a: Usage, b: Usage): Usage {
     ...((a.estimated || b.estimated) && { estimated: true as const }),
   }
 }
+
+/** A call that used no tokens has no cost to be known; of any other an unknown cost leaves the sum unknown. */
+function sumOfCosts(a: Usage, b: Usage): number | undefined {
+  if (isNothing(a)) return b.costUsd
+  if (isNothing(b)) return a.costUsd
+  if (a.costUsd === undefined || b.costUsd === undefined) return undefined
+  const sum = a.costUsd + b.costUsd
+  const nanoDollars = Math.round(sum * 1e9)
+  return Number.isSafeInteger(nanoDollars) ? nanoDollars / 1e9 : sum
+}
+
+const isNothing = ({ inputTokens, outputTokens, costUsd }: Usage): boolean =>
+  inputTokens === 0 && outputTokens === 0 && costUsd === undefined
 
 export const system = (content: string): SystemMessage => ({ role: 'system', content })
 

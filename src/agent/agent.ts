@@ -73,9 +73,11 @@ export class Agent<Answer = string> implements AsyncDisposable {
     this.name = options.name ?? 'agent'
     this.description = options.description ?? ''
     const runtime = createRuntime(options.runtime)
+    const clientWith = clientOf(options, runtime)
     this.#parts = {
       agentName: this.name,
-      client: clientOf(options, runtime),
+      client: clientWith(),
+      clientWith,
       registry: this.#registry,
       runtime,
       instructions: (context) => this.buildInstructions(context),
@@ -184,7 +186,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     return this.#conversations.own.id
   }
 
-  /** Tokens of all runs since the agent was made or its usage was reset. */
+  /** Tokens of all runs, and their cost where it is known, since the agent was made or its usage was reset. */
   get usage(): Usage {
     return this.#usage
   }
@@ -280,7 +282,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     })
   }
 
-  /** Stops all runs, waits for them, and closes the client. Afterwards nothing can be run. */
+  /** Stops all runs, waits for them, and closes the client if it is the agent's own. Afterwards nothing can be run. */
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
@@ -336,7 +338,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     await null
     await Promise.all(this.#running)
     this.#listeners.clear()
-    await this.#parts.client.close?.()
+    if (this.#options.ownsClient !== false) await this.#parts.client.close?.()
   }
 
   #onLimit(run: PartOptions): OnLimit {

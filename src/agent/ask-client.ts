@@ -15,7 +15,8 @@ interface Asking {
 
 /** The client's response, shown as it arrives. What the client throws becomes an error of this library. */
 export async function askClient(run: Run, request: LLMRequest, asking: Asking): Promise<LLMResponse> {
-  const { client, runtime } = run.settings
+  const { client } = run
+  const { runtime } = run.settings
   const startedAt = runtime.now()
   let isOver = false
   const options: CallOptions = {
@@ -45,7 +46,8 @@ async function respond(
   options: CallOptions,
   { display, restart }: Asking,
 ): Promise<LLMResponse> {
-  const { client, stream } = run.settings
+  const { client } = run
+  const { stream } = run.settings
   if (!stream || !client.stream || !client.capabilities.streaming) {
     const response = checkResponse(await run.wait(client.call(request, options)), client)
     // Who reads along gets the text in one piece, when the display is ended.

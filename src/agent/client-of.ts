@@ -1,4 +1,4 @@
-import { type LLMClient, wrapClient } from '../client/client.ts'
+import { type ClientMiddleware, type LLMClient, wrapClient } from '../client/client.ts'
 import { ConfigurationError } from '../errors.ts'
 import { retry } from '../resilience/retry.ts'
 import type { Runtime } from '../runtime.ts'
@@ -7,14 +7,18 @@ import type { AgentOptions } from './options.ts'
 type ClientOptions = Pick<AgentOptions, 'client' | 'providers' | 'retry'>
 
 /**
- * The client an agent calls: found by its name if it has to be, and tried again as the options say.
+ * Gives the client an agent calls: found by its name if it has to be, and tried again as the options say. What a run puts
+ * around it is within the retries, so that each attempt passes it.
  *
  * @throws ConfigurationError, ProviderNotFoundError
  */
-export function clientOf(options: ClientOptions, runtime: Runtime): LLMClient {
+export function clientOf(
+  options: ClientOptions,
+  runtime: Runtime,
+): (...inner: ClientMiddleware[]) => LLMClient {
   const client = found(options)
-  if (options.retry === false) return client
-  return wrapClient(client, retry({ runtime, ...options.retry }))
+  const outer = options.retry === false ? [] : [retry({ runtime, ...options.retry })]
+  return (...inner) => wrapClient(client, ...outer, ...inner)
 }
 
 function found({ client, providers }: ClientOptions): LLMClient {

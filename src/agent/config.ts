@@ -72,7 +72,8 @@ export function loadConfig(layers: Omit<ConfigLayers, 'call'>): AgentConfig {
   return resolveConfig(layers).values
 }
 
-const configChecks: Checks = {
+// A function: a bundler keeps what is called when a module is loaded, also for those who never use it.
+const configChecks = (): Checks => ({
   maxIterations: optional(integer(1, 1000)),
   maxToolRounds: optional(integer(0, 1000)),
   timeoutMs: optional(positiveMs()),
@@ -87,16 +88,16 @@ const configChecks: Checks = {
   outputRepairAttempts: optional(integer(0, 100)),
   contextWindow: optional(integer(1)),
   maxOutputTokens: optional(integer(1)),
-}
+})
 
 function checked(layer: string, config: unknown): AgentConfig {
-  checkOptions(`Configuration (${layer})`, config, configChecks)
+  checkOptions(`Configuration (${layer})`, config, configChecks())
   return config as AgentConfig // every member was checked
 }
 
 function fromEnv(env: Readonly<Record<string, string | undefined>>, prefix: string): AgentConfig {
   const values: Record<string, unknown> = {}
-  for (const [option, check] of Object.entries(configChecks)) {
+  for (const [option, check] of Object.entries(configChecks())) {
     const variable = prefix + option.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()
     const text = env[variable]
     if (text === undefined || text === '') continue

@@ -118,7 +118,7 @@ async function answer(
   }
   let admission: Admission
   try {
-    admission = await admitCall(run, plan, exclusive)
+    admission = await withinBudget(run, await admitCall(run, plan, exclusive))
   } catch (error) {
     await stop()
     throw error
@@ -126,6 +126,16 @@ async function answer(
   if (admission.admit === 'execute') return execute(run, call, admission, signal)
   if (admission.admit === 'answer') await finish(run, call, admission.result)
   return undefined
+}
+
+/** What a budget does not allow ends the run; one that is to land does so, and the call is answered. */
+async function withinBudget(run: Run, admission: Admission): Promise<Admission> {
+  if (admission.admit !== 'execute' || !run.budget) return admission
+  const refusal = await run.wait(run.budget.takeToolCall(run.signal))
+  if (!refusal) return admission
+  if (run.settings.policy.onLimit !== 'land') throw refusal
+  const { message } = refusal
+  return { admit: 'answer', result: notExecuted(admission.call, { code: 'not_executed', message }) }
 }
 
 async function execute(

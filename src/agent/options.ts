@@ -1,4 +1,4 @@
-import { isClient, type LLMClient, type ModelParams, paramsCheck } from '../client/client.ts'
+import { isClient, type LLMClient, type ModelParams, modelParamsCheck } from '../client/client.ts'
 import type { ProviderRegistry } from '../client/provider-registry.ts'
 import { policyCheck, type ToolPolicy } from '../guard/policy.ts'
 import type { JsonObject } from '../json.ts'
@@ -20,6 +20,7 @@ import {
   text,
   that,
 } from '../options.ts'
+import type { Budget } from '../resilience/budget-options.ts'
 import { type RetryOptions, retryChecks } from '../resilience/retry.ts'
 import { type Runtime, runtimeCheck } from '../runtime.ts'
 import { isSchema } from '../tools/schema.ts'
@@ -36,6 +37,8 @@ export interface AgentOptions<Answer = string> extends RunLimits {
   client: LLMClient | string
   /** Where a `client` that is text is looked up. */
   providers?: ProviderRegistry
+  /** Whether `close()` closes the client, too. Say `false` for one that others go on using. Default true. */
+  ownsClient?: boolean
   /** Default `'agent'`. */
   name?: string
   description?: string
@@ -73,6 +76,11 @@ export interface AgentOptions<Answer = string> extends RunLimits {
   planning?: 'auto' | 'required' | 'off'
   /** How often a failed model call is tried again; `false` for never. Default: 3 attempts. Tools are never retried by this. */
   retry?: RetryOptions | false
+  /**
+   * What may be spent, such as `budget({ usd: 1, per: 'run' })`. At a limit the run ends with the status `limit`; with
+   * `onLimit: 'land'` it lands before. Shared by all agents and clients that are given the same value. Default: no limit.
+   */
+  budget?: Budget
   /** Told to the model for each set of tools. Default true. */
   describeToolsets?: boolean
   /** Tools of one reply that run at once. Default 4. */
@@ -194,6 +202,11 @@ const client = that(
   (value) => (typeof value === 'string' ? value.includes('/') : isClient(value)),
 )
 
+const budget = that(
+  "a budget(), such as budget({ usd: 1, per: 'run' })",
+  (value) => typeof value === 'function' && 'takeToolCall' in value && 'timeUp' in value,
+)
+
 const schema = that('a Standard Schema (such as zod) or a JSON Schema object', isSchema)
 
 const toolOrSet = that('a Tool or a ToolSet', (value) => {
@@ -221,6 +234,7 @@ export const agentChecks: Checks = {
   ...limitChecks,
   client,
   providers: optional(withMethods('a ProviderRegistry', 'resolve')),
+  ownsClient: optional(flag()),
   name: optional(filledText()),
   description: optional(text()),
   instructions: optional(either(text(), fn())),
@@ -236,6 +250,7 @@ export const agentChecks: Checks = {
   protocol: optional(oneOf('auto', 'native', 'json')),
   planning: optional(oneOf('auto', 'required', 'off')),
   retry: optional(orElse(false, object(retryChecks))),
+  budget: optional(budget),
   describeToolsets: optional(flag()),
   toolConcurrency: optional(integer(1, 1000)),
   maxToolOutput: optional(integer(1)),
@@ -247,7 +262,7 @@ export const agentChecks: Checks = {
   contextWindow: optional(integer(1)),
   maxOutputTokens: optional(integer(1)),
   countTokens: optional(fn()),
-  params: optional(paramsCheck),
+  params: optional(modelParamsCheck),
   stream: optional(flag()),
   concurrency: optional(oneOf('queue', 'reject')),
   hooks: optional(either(hooks, list(hooks))),
@@ -257,12 +272,12 @@ export const agentChecks: Checks = {
   runtime: optional(runtimeCheck),
 }
 
-const partChecks: Checks = {
+export const partChecks: Checks = {
   ...limitChecks,
   signal: optional(withMethods('an AbortSignal', 'addEventListener', 'removeEventListener')),
   context: optional(that('anything', () => true)),
   principal: optional(filledText()),
-  params: optional(paramsCheck),
+  params: optional(modelParamsCheck),
   stream: optional(flag()),
 }
 

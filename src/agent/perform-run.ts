@@ -3,6 +3,8 @@ import { AgentClosedError, LLMError, RunAbortedError, RunTimeoutError, type Terc
 import type { AgentEvent, RunResult } from '../events.ts'
 import type { JsonValue } from '../json.ts'
 import { noUsage, type UserMessage } from '../messages.ts'
+import type { Budget } from '../resilience/budget-options.ts'
+import { scrubbedError } from '../scrubbed-error.ts'
 import type { KnownSecrets } from '../tools/known-secrets.ts'
 import type { Outcome } from '../transcript/next.ts'
 import type { ConversationState } from './conversation-state.ts'
@@ -12,7 +14,7 @@ import { runLoop } from './loop.ts'
 import { prepare } from './prepare.ts'
 import { resumeRun } from './resume-run.ts'
 import { Run } from './run.ts'
-import { scrubbedError } from './scrubbed-error.ts'
+import { isBudgetExceeded, RunBudget } from './run-budget.ts'
 import type { RunSettings } from './settings.ts'
 import type { Inbox } from './steering.ts'
 
@@ -71,6 +73,8 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
     } else {
       begun = await resumeRun(run, work.decisions, () => start(run))
     }
+    const { budget } = order.settings
+    if (budget) startBudget(run, budget, controller, timer.signal)
     await run.paced()
     ended = await runLoop(run)
   } catch (thrown) {
@@ -112,22 +116,41 @@ function startTimer(run: Run, controller: AbortController, stop: AbortSignal): v
   )
 }
 
+function startBudget(run: Run, budget: Budget, controller: AbortController, stop: AbortSignal): void {
+  run.budget = new RunBudget(budget, run.scope, run.settings)
+  run.budget.timeUp(stop).then(
+    (error) => {
+      if (!error) return
+      run.timeout = error
+      controller.abort(error)
+    },
+    () => {},
+  )
+}
+
 /** What stopped the run, when it was not `next`. */
 function outcomeOf(run: Run, thrown: unknown): Ended {
   const { signal } = run
   if (signal.aborted) {
     const { reason } = signal
     // Its own: the one of another run, whose signal this one was given, is any reason.
-    if (run.timeout && reason === run.timeout) return { status: 'limit', limit: 'time', error: run.timeout }
+    if (run.timeout && reason === run.timeout) return atLimit(run.timeout)
     // An error each: it leads to the result of its run.
     if (reason instanceof AgentClosedError) return { status: 'aborted', error: new AgentClosedError() }
     return { status: 'aborted', error: new RunAbortedError(reason) }
   }
   const error = scrubbedError(thrown, run.secrets.scrubber)
+  if (isBudgetExceeded(error)) return atLimit(error)
   // A client that stopped by itself for a reason of its own, such as its own deadline.
   const aborted = error instanceof LLMError && error.kind === 'aborted'
   return aborted ? { status: 'aborted', error } : { status: 'failed', error }
 }
+
+const atLimit = (error: TercetError): Ended => ({
+  status: 'limit',
+  limit: isBudgetExceeded(error) ? 'budget' : 'time',
+  error,
+})
 
 /** Writes down that the run has ended, open calls being answered as interrupted, or that it waits. */
 async function close(run: Run, ended: Ended): Promise<Ended> {
@@ -156,7 +179,7 @@ async function close(run: Run, ended: Ended): Promise<Ended> {
 
 function resultOf(run: Run, ended: Ended): RunResult<JsonValue> {
   const { fold } = run
-  const last = fold?.last
+  const { last, usage = noUsage } = fold ?? {}
   const text = last?.text ?? ''
   const landed = ended.status === 'done' ? ended.landed : undefined
   const limit = ended.status === 'limit' ? ended.limit : landed
@@ -166,7 +189,8 @@ function resultOf(run: Run, ended: Ended): RunResult<JsonValue> {
     ...(ended.status !== 'done' && text !== '' && { partial: text }),
     ...(fold?.plan !== undefined && { plan: fold.plan }),
     steps: fold?.steps ?? [],
-    usage: fold?.usage ?? noUsage,
+    usage,
+    ...(usage.costUsd !== undefined && { cost: { usd: usage.costUsd } }),
     ...('error' in ended && { error: ended.error }),
     ...(landed && { landed: true as const }),
     ...(ended.status === 'done' && last?.degraded && { degraded: true as const }),

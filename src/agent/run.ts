@@ -1,5 +1,5 @@
-import type { CallScope } from '../client/client.ts'
-import type { RunTimeoutError } from '../errors.ts'
+import type { CallScope, LLMClient } from '../client/client.ts'
+import type { BudgetExceededError, RunTimeoutError } from '../errors.ts'
 import type { AgentEvent, DiagnosticCode } from '../events.ts'
 import type { JsonValue } from '../json.ts'
 import type { KnownSecrets } from '../tools/known-secrets.ts'
@@ -8,6 +8,7 @@ import type { Policy } from '../transcript/next.ts'
 import type { RunFold, Transcript } from '../transcript/transcript.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { applyHooks, type HookInfo, type Hooks } from './hooks.ts'
+import type { RunBudget } from './run-budget.ts'
 import type { RunSettings } from './settings.ts'
 import type { Inbox } from './steering.ts'
 
@@ -46,7 +47,9 @@ export class Run {
   /** The validated value of a structured answer. */
   answer: JsonValue | undefined
   /** Set when its time is up. */
-  timeout: RunTimeoutError | undefined
+  timeout: RunTimeoutError | BudgetExceededError | undefined
+  /** What it may spend, from when its turn has come. */
+  budget: RunBudget | undefined
   /** Its `run_start` was told. */
   isStarted = false
   modelMs = 0
@@ -86,6 +89,11 @@ export class Run {
     return run?.runId === this.runId ? run : undefined
   }
 
+  /** The one that is asked: within the run's budget, if it has one. */
+  get client(): LLMClient {
+    return this.budget?.client ?? this.settings.client
+  }
+
   /** What limits and budgets of clients are kept by. */
   get scope(): CallScope {
     const { runId, principal } = this
@@ -117,6 +125,7 @@ export class Run {
       ...policy,
       // A fifth of the time is kept for the last answer.
       late: this.turnMs >= timeoutMs * 0.8,
+      low: this.budget?.low(),
       repeatable: (toolName) => registry.get(toolName)?.repeatable === true,
     }
   }

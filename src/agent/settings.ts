@@ -1,7 +1,8 @@
-import type { LLMClient, LLMRequest, ModelParams } from '../client/client.ts'
+import type { ClientMiddleware, LLMClient, LLMRequest, ModelParams } from '../client/client.ts'
 import type { ToolPolicy } from '../guard/policy.ts'
 import type { AgentBlocks, AgentMemory } from '../memory/memory.ts'
 import type { TokenCounts } from '../memory/tokens.ts'
+import type { Budget } from '../resilience/budget-options.ts'
 import type { Runtime } from '../runtime.ts'
 import type { ToolRegistry } from '../tools/registry.ts'
 import type { CompiledSchema } from '../tools/schema.ts'
@@ -13,6 +14,8 @@ import type { AgentOptions, InstructionsContext, PartOptions, UnknownOutcomeHand
 export interface AgentParts {
   readonly agentName: string
   readonly client: LLMClient
+  /** The same client with something of the run's own around each attempt. */
+  readonly clientWith: (...inner: ClientMiddleware[]) => LLMClient
   readonly registry: ToolRegistry
   readonly runtime: Runtime
   readonly instructions: (context: InstructionsContext) => string | Promise<string>
@@ -35,6 +38,7 @@ export interface RunSettings extends AgentParts {
   readonly policy: Policy
   readonly toolPolicy?: ToolPolicy
   readonly onUnknownOutcome?: UnknownOutcomeHandler
+  readonly budget?: Budget
   readonly durability: 'step' | 'run'
   readonly timeoutMs: number
   readonly toolConcurrency: number
@@ -51,7 +55,7 @@ export function settingsOf<Answer>(
   agent: AgentOptions<Answer>,
   run: PartOptions,
 ): RunSettings {
-  const { contextWindow, maxOutputTokens, policy: toolPolicy, onUnknownOutcome } = agent
+  const { contextWindow, maxOutputTokens, policy: toolPolicy, onUnknownOutcome, budget } = agent
   const maxToolRounds = run.maxToolRounds ?? agent.maxToolRounds
   const params = {
     ...(maxOutputTokens !== undefined && { maxOutputTokens }),
@@ -77,6 +81,7 @@ export function settingsOf<Answer>(
     },
     ...(toolPolicy && { toolPolicy }),
     ...(onUnknownOutcome && { onUnknownOutcome }),
+    ...(budget && { budget }),
     durability: agent.durability ?? 'step',
     timeoutMs: run.timeoutMs ?? agent.timeoutMs ?? 300_000,
     toolConcurrency: agent.toolConcurrency ?? 4,

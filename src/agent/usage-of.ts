@@ -36,4 +36,5 @@ function countsOf(reported: Usage): Usage {
 }
 
 const isCount = (value: unknown): value is number =>
-  typeof value === 'number' && Number.isFinite(value) && value >= 0
+  // Larger ones would add up to what is no number.
+  typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER

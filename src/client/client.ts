@@ -88,8 +88,8 @@ export interface ModelParams {
   readonly extra?: { readonly [name: string]: JsonValue }
 }
 
-/** What an option has to be that holds sampling settings. */
-export const paramsCheck = object({
+/** What sampling settings have to be. */
+export const modelParamsCheck = object({
   temperature: optional(number(0)),
   topP: optional(number(0, 1)),
   maxOutputTokens: optional(integer(1)),

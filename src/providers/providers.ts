@@ -1,6 +1,8 @@
 import type { LLMClient } from '../client/client.ts'
 import { ProviderRegistry } from '../client/provider-registry.ts'
+import { MissingCredentialError } from '../errors.ts'
 import { AnthropicClient } from './anthropic.ts'
+import { fromEnvironment } from './connection.ts'
 import { GroqClient } from './groq.ts'
 import { OpenAIClient } from './openai.ts'
 import { OpenRouterClient } from './openrouter.ts'
@@ -12,16 +14,35 @@ import { type PresetName, presets } from './presets.ts'
  */
 export function defaultProviders(): ProviderRegistry {
   const providers = new ProviderRegistry()
-    .register('openai', (model) => new OpenAIClient({ model }), { description: 'OpenAI' })
-    .register('anthropic', (model) => new AnthropicClient({ model }), { description: 'Anthropic' })
-    .register('groq', (model) => new GroqClient({ model }), { description: 'Groq' })
-    .register('openrouter', (model) => new OpenRouterClient({ model }), { description: 'OpenRouter' })
+    .register('openai', (model, at) => new OpenAIClient({ ...at, model }), { description: 'OpenAI' })
+    .register('anthropic', (model, at) => new AnthropicClient({ ...at, model }), { description: 'Anthropic' })
+    .register('groq', (model, at) => new GroqClient({ ...at, model }), { description: 'Groq' })
+    .register('openrouter', (model, at) => new OpenRouterClient({ ...at, model }), {
+      description: 'OpenRouter',
+    })
   // The keys of our own table.
   for (const preset of Object.keys(presets) as PresetName[]) {
     const { baseURL } = presets[preset]
-    providers.register(preset, (model) => new OpenAIClient({ preset, model }), { description: baseURL })
+    providers.register(preset, (model, at) => new OpenAIClient({ ...at, preset, model }), {
+      description: baseURL,
+    })
   }
   return providers
+}
+
+/**
+ * A key that is read from the environment whenever a client is made: `providers.configure('acme', { apiKey: env('ACME_KEY') })`.
+ * The function throws MissingCredentialError where the variable is not set.
+ */
+export function env(variable: string): () => string {
+  return () => {
+    const value = fromEnvironment(variable)
+    if (value !== undefined) return value
+    throw new MissingCredentialError(
+      variable,
+      `There is no API key. Set ${variable}, or configure an apiKey.`,
+    )
+  }
 }
 
 /**

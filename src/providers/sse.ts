@@ -28,23 +28,29 @@ export async function* readBody(
   onText: () => void = () => {},
 ): AsyncGenerator<readonly SseEvent[] | string, void, undefined> {
   let start = ''
+  let shape: Shape | undefined
   let events: EventReader | undefined
   for await (const text of readText(body, signal)) {
-    if (events === undefined) {
-      start += text
-      if (start.length > longestText) throw new TooLargeError('a text of more than 16 million characters')
-      if (!startsAsEvents(start)) {
-        if (text.trim() !== '') onText()
-        continue
-      }
-      events = new EventReader()
-      yield events.read(start)
+    if (events !== undefined) {
+      const read = events.read(text)
+      if (read.length > 0) yield read
       continue
     }
-    const read = events.read(text)
-    if (read.length > 0) yield read
+    start += text
+    if (start.length > longestText) throw new TooLargeError('a text of more than 16 million characters')
+    if (shape === undefined) {
+      start = start.trimStart()
+      // Asked for no longer than it takes to tell: to look at the start of a text that grows is to copy all of it.
+      shape = shapeOf(start)
+    }
+    if (shape === 'events') {
+      events = new EventReader()
+      yield events.read(start)
+    } else if (shape === 'text' && text.trim() !== '') {
+      onText()
+    }
   }
-  // A last event without its blank line still counts, also in a body too short to be told apart so far.
+  // A last event without its blank line still counts.
   if (events !== undefined) yield events.read('\n\n')
   else yield start
 }
@@ -92,9 +98,12 @@ class EventReader {
 // A body that starts with anything else is no event stream.
 const fields = ['data:', 'event:', 'id:', 'retry:', ':']
 
-function startsAsEvents(start: string): boolean {
-  const first = start.slice(0, 1024).trimStart()
-  return fields.some((field) => first.startsWith(field))
+type Shape = 'events' | 'text'
+
+/** What a body is that starts so, blanks left out; `undefined` while it may be either. */
+function shapeOf(start: string): Shape | undefined {
+  if (fields.some((field) => start.startsWith(field))) return 'events'
+  return fields.some((field) => field.startsWith(start)) ? undefined : 'text'
 }
 
 /** The body as text, in pieces as they arrive, each at least one character. */

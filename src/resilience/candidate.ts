@@ -4,7 +4,7 @@ import {
   type LLMClient,
   type LLMRequest,
   type ModelParams,
-  paramsCheck,
+  modelParamsCheck,
 } from '../client/client.ts'
 import { type Check, object, optional, that } from '../options.ts'
 import { replyOf, wrapped } from './wrapped.ts'
@@ -17,7 +17,7 @@ export interface Candidate {
 
 const client = that('an LLMClient with provider, model, capabilities and call()', isClient)
 
-const candidate = object({ client, params: optional(paramsCheck) })
+const candidate = object({ client, params: optional(modelParamsCheck) })
 
 /** A list of clients, each perhaps with its params. */
 export const candidatesCheck: Check = that(

@@ -53,18 +53,19 @@ export interface Pool<Item> extends AsyncDisposable {
  * @throws ConfigurationError
  */
 export function createPool<Item>(options: PoolOptions<Item>): Pool<Item> {
-  checkOptions('createPool()', options, checks)
+  checkOptions('createPool()', options, checks())
   return new LendingPool(options)
 }
 
-const checks: Record<keyof PoolOptions<unknown>, Check> = {
+// A function: a bundler keeps what is called when a module is loaded, also for those who never use it.
+const checks = (): Record<keyof PoolOptions<unknown>, Check> => ({
   create: fn(),
   destroy: fn(),
   max: integer(1),
   idleMs: optional(positiveMs()),
   validate: optional(fn()),
   runtime: optional(object()),
-}
+})
 
 /** An item that was used before; `undefined` where one is to be made. */
 type Used<Item> = { readonly item: Item } | undefined

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { CorruptEntryError } from '../errors.ts'
+import { CorruptEntryError, StoreError } from '../errors.ts'
 import type { Entry } from '../transcript/entry.ts'
 import {
   type ConversationInfo,
@@ -36,7 +36,10 @@ export interface ConversationRow {
   readonly updatedAt: number
 }
 
+/** @throws StoreError for what is no such row: a damaged database can give anything back. */
 export function infoOf({ key, version, state, updatedAt }: ConversationRow): ConversationInfo {
+  if (!(key instanceof Uint8Array)) throw damaged()
+  checkVersion(version)
   return { id: idOf(key), version, state, updatedAt }
 }
 
@@ -50,7 +53,8 @@ export interface EntryRow {
 /**
  * The entries from `from` on and before `to`, of the rows of that range in the order of their positions.
  *
- * @throws CorruptEntryError for the first that is missing or one too many, and whatever `decode` throws.
+ * @throws CorruptEntryError for the first that is missing or one too many, and whatever `decode` throws; StoreError if the
+ *   database does not even know how many there are.
  */
 export function entriesOf<Row extends EntryRow>(
   rows: readonly Row[],
@@ -58,17 +62,30 @@ export function entriesOf<Row extends EntryRow>(
   decode: (row: Row & { readonly entry: string }, place: EntryPlace) => Entry,
 ): readonly Entry[] {
   const { id: conversationId, from, to = Number.POSITIVE_INFINITY } = range
+  if (rows[0]) checkVersion(rows[0].version)
   const end = Math.min(to, rows[0]?.version ?? 0)
   const entries: Entry[] = []
   for (let position = from; position < end; position++) {
     const row = rows[position - from]
     const place = { conversationId, position }
-    if (row?.position !== position || row.entry === null) throw new CorruptEntryError(place, 'it is missing')
+    if (row?.position !== position || typeof row.entry !== 'string') {
+      throw new CorruptEntryError(place, 'it is missing')
+    }
     entries.push(decode({ ...row, entry: row.entry }, place))
   }
   const beyond = rows[entries.length]?.position
-  if (typeof beyond === 'number') {
+  if (end < to && typeof beyond === 'number') {
     throw new CorruptEntryError({ conversationId, position: beyond }, 'its conversation ends before it')
   }
   return entries
+}
+
+function checkVersion(version: number): void {
+  if (!Number.isSafeInteger(version) || version < 1) throw damaged()
+}
+
+function damaged(): StoreError {
+  return new StoreError(
+    'The database is damaged: what it knows of a conversation cannot be read. Restore it from a copy.',
+  )
 }

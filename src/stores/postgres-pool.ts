@@ -1,4 +1,3 @@
-import { inspect } from 'node:util'
 import { MissingPackageError, messageOf, StoreError } from '../errors.ts'
 import { Scrubber } from '../scrubber.ts'
 
@@ -60,9 +59,9 @@ export class PostgresConnections {
 
   #failure(error: unknown): StoreError {
     const cure = cureOf(codeOf(error))
-    const problem = this.#scrubber.text(messageOf(error))
-    const told = inspect(error, { depth: 10, showHidden: true })
-    const cause = this.#scrubber.text(told) === told ? error : new Error(problem)
+    const told = messageOf(error)
+    const problem = this.#scrubber.text(told)
+    const cause = problem === told ? error : new Error(problem)
     return new StoreError(`Postgres: ${problem}.${cure ? ` ${cure}` : ''}`, { cause })
   }
 }

@@ -38,6 +38,6 @@ export class Resource<T extends object> {
   }
 }
 
-function closed(): StoreError {
+export function closed(): StoreError {
   return new StoreError('The store is closed: make a new one.')
 }

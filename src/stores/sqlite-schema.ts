@@ -39,16 +39,19 @@ export function migrate(database: DatabaseSync, steps: readonly string[] = migra
   if (versionOf(database, steps.length) === steps.length) return
   // For good: the file remembers it. Readers and a writer are then in nobody's way.
   database.exec('PRAGMA journal_mode = WAL')
-  inTransaction(database, () => {
+  inTransaction(database, 'IMMEDIATE', () => {
     const version = versionOf(database, steps.length)
     for (const step of steps.slice(version)) database.exec(step)
     database.prepare('UPDATE tercet_schema SET version = ?').run(steps.length)
   })
 }
 
-/** Does all of `work` or nothing, and alone: no other process writes meanwhile. */
-export function inTransaction<T>(database: DatabaseSync, work: () => T): T {
-  database.exec('BEGIN IMMEDIATE')
+/**
+ * Does all of `work` or nothing. `IMMEDIATE`: no other process writes meanwhile; `DEFERRED`, for reading: what it writes is
+ * not seen.
+ */
+export function inTransaction<T>(database: DatabaseSync, kind: 'IMMEDIATE' | 'DEFERRED', work: () => T): T {
+  database.exec(`BEGIN ${kind}`)
   try {
     const result = work()
     database.exec('COMMIT')

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import { ConflictError, CorruptEntryError } from '../errors.ts'
+import { ConflictError, CorruptEntryError, StoreError, shown } from '../errors.ts'
 import { checkOptions, filledText, integer, optional } from '../options.ts'
 import type { Entry } from '../transcript/entry.ts'
 import {
@@ -62,6 +62,7 @@ export class SqliteStore implements ConversationStore {
         'SELECT number, version, state FROM tercet_conversations WHERE key = ?',
         keyOf(id),
       )
+      if (!kept) checkAbsence(file, id)
       const actualVersion = Number(kept?.['version'] ?? 0)
       if (actualVersion !== expectedVersion) throw new ConflictError(id, expectedVersion, actualVersion)
       if (texts.length === 0) return actualVersion
@@ -94,8 +95,8 @@ export class SqliteStore implements ConversationStore {
 
   async read(id: string, from = 0, to?: number): Promise<readonly Entry[]> {
     const file = this.#file.get()
-    const rows = await file.patiently(() =>
-      file.rows(
+    const rows = await file.read(() => {
+      const found = file.rows(
         `SELECT version, position, entry, checksum
          FROM tercet_conversations
            LEFT JOIN tercet_entries ON conversation = number AND position >= ?2 AND (?3 IS NULL OR position < ?3)
@@ -103,15 +104,17 @@ export class SqliteStore implements ConversationStore {
         keyOf(id),
         from,
         to ?? null,
-      ),
-    )
+      )
+      if (found.length === 0) checkAbsence(file, id)
+      return found
+    })
     // The columns of the query, in tables whose types are strict.
     return entriesOf(rows as unknown as readonly CheckedRow[], { id, from, to }, decodeChecked)
   }
 
   async list(query: ConversationQuery = {}): Promise<readonly ConversationInfo[]> {
     const file = this.#file.get()
-    const rows = await file.patiently(() =>
+    const rows = await file.read(() =>
       file.rows(
         `SELECT key, version, state, updated_at AS "updatedAt" FROM tercet_conversations
          WHERE state IN (SELECT value FROM json_each(?1)) AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3`,
@@ -131,6 +134,25 @@ export class SqliteStore implements ConversationStore {
   close(): Promise<void> {
     return this.#file.close()
   }
+}
+
+/**
+ * A conversation that is not found is looked for in the other index, too: damage to the one would else be taken for a
+ * conversation that never was, and begin it anew.
+ *
+ * @throws StoreError if it is there.
+ */
+function checkAbsence(file: SqliteFile, id: string): void {
+  const found = file.rows(
+    `SELECT 1 FROM tercet_conversations INDEXED BY tercet_conversations_by_state
+     WHERE state IN ('ended', 'unfinished', 'suspended') AND key = ?`,
+    keyOf(id),
+  )
+  if (found.length === 0) return
+  throw new StoreError(
+    `The file is damaged: the conversation ${shown(id)} is in one index and not in the other. Restore the file from a ` +
+      'copy, or mend it with "sqlite3 FILE REINDEX".',
+  )
 }
 
 interface CheckedRow extends EntryRow {

@@ -1,4 +1,11 @@
 export {
+  type Cassette,
+  type CassetteOptions,
+  cassette,
+} from './cassette/cassette.ts'
+export { CassetteMissError } from './cassette/miss.ts'
+export type { Mutation } from './cassette/mutation.ts'
+export {
   type VirtualClock,
   type VirtualClockOptions,
   virtualClock,
@@ -9,6 +16,15 @@ export type { ConformanceCase, ConformanceOptions } from './conformance/conforma
 export { type StoreCaseName, storeConformance } from './conformance/store.ts'
 export type { MakeStore, StoreUnderTest } from './conformance/store-stage.ts'
 export { checkEvents, EventGrammar } from './event-grammar.ts'
+export type { JsonDifference } from './json-difference.ts'
+export {
+  type ReplayOptions,
+  type ReplayParts,
+  type ReplayReport,
+  replay,
+  type SkippedRun,
+} from './replay/replay.ts'
+export type { FirstDifference } from './replay/store.ts'
 export {
   type CallOf,
   calls,

@@ -67,16 +67,19 @@ export interface FailureFault {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** A status 200 whose body is a web page, nothing, `null`, or the error object of `failure`. */
+/**
+ * A status 200 whose body is a web page, nothing, `null`, the error object of `failure`, or, with `no_choices`, what a reply
+ * comes in and no reply in it.
+ */
 export interface BodyFault {
-  readonly fault: 'html' | 'empty' | 'null' | 'error_object'
+  readonly fault: 'html' | 'empty' | 'null' | 'error_object' | 'no_choices'
   /** Default: `'overloaded'`. */
   readonly failure?: FailureKind
 }
 
 /**
- * A reply that goes wrong on its way, the rest of it lost. Where a reply is sent whole, it has two halves in the place of
- * events, both of them content.
+ * A reply that goes wrong on its way, in most ways the rest of it lost. Where a reply is sent whole, it has two halves in
+ * the place of events, both of them content.
  */
 export interface DeliveryFault {
   /**
@@ -87,8 +90,21 @@ export interface DeliveryFault {
    * - `hang`: nothing more is sent, until the client leaves or `until` resolves; then the rest follows
    * - `pings`: the same, but for a ping again and again; white space before the rest of a whole reply
    * - `drip`: everything, one byte after the other
+   * - `garble`: the next event lacks a character, and is no JSON; then the rest follows
+   * - `double`: every event comes twice, or only those of `role`; a whole reply, once after the other
+   * - `wrong_type`: everything, as `text/plain`
    */
-  readonly fault: 'error_event' | 'truncate' | 'no_end' | 'reset' | 'hang' | 'pings' | 'drip'
+  readonly fault:
+    | 'error_event'
+    | 'truncate'
+    | 'no_end'
+    | 'reset'
+    | 'hang'
+    | 'pings'
+    | 'drip'
+    | 'garble'
+    | 'double'
+    | 'wrong_type'
   /** Default: a short text with characters of two and of four bytes. */
   readonly reply?: StrictReply
   /**
@@ -100,6 +116,8 @@ export interface DeliveryFault {
   readonly inside?: 'line' | 'character'
   /** `error_event` only. Default: `'overloaded'`. */
   readonly failure?: FailureKind
+  /** `double` only: `content` says something, and `frame` is all that stands around it, but for the end. */
+  readonly role?: 'content' | 'frame'
   readonly until?: Promise<void>
   /** Awaited before each ping, and each byte that drips. Default: one turn of the event loop. */
   readonly pace?: () => Promise<void>

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { setImmediate } from 'node:timers'
-import { isJsonObject } from '../json.ts'
+import { isJsonObject, type JsonObject } from '../json.ts'
 import { cut, unlessGone, untilInsideCharacter, write, writeAndEnd } from './strict-bytes.ts'
 import type {
   BodyFault,
@@ -10,7 +10,7 @@ import type {
   StrictReply,
   WireEvent,
 } from './strict-contract.ts'
-import { type Delivery, sendAnswer, textsOf } from './strict-delivery.ts'
+import { type Delivery, deliver, sendAnswer, textsOf } from './strict-delivery.ts'
 
 /** Answers a request with what goes wrong. */
 export async function strike(fault: StrictFault, delivery: Delivery): Promise<void> {
@@ -19,6 +19,7 @@ export async function strike(fault: StrictFault, delivery: Delivery): Promise<vo
     case 'empty':
     case 'null':
     case 'error_object':
+    case 'no_choices':
       return sendBody(fault, delivery)
     case 'error_event':
     case 'truncate':
@@ -27,6 +28,9 @@ export async function strike(fault: StrictFault, delivery: Delivery): Promise<vo
     case 'hang':
     case 'pings':
     case 'drip':
+    case 'garble':
+    case 'double':
+    case 'wrong_type':
       return goWrong(fault, delivery)
     default:
       return sendFailure(fault, delivery)
@@ -46,7 +50,8 @@ function sendFailure({ fault, message, headers }: FailureFault, delivery: Delive
 const page =
   '<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>'
 
-function sendBody({ fault, failure = 'overloaded' }: BodyFault, delivery: Delivery): void {
+async function sendBody({ fault, failure = 'overloaded' }: BodyFault, delivery: Delivery): Promise<void> {
+  if (fault === 'no_choices') return deliver({}, withoutChoices(delivery))
   const { dialect, request } = delivery
   const bodies = {
     html: page,
@@ -57,6 +62,20 @@ function sendBody({ fault, failure = 'overloaded' }: BodyFault, delivery: Delive
   sendAnswer(delivery, 200, bodies[fault], {
     'content-type': fault === 'html' ? 'text/html' : 'application/json',
   })
+}
+
+/** The same, with no choice in any list of them. Messages has none: its content is as empty as the reply. */
+function withoutChoices(delivery: Delivery): Delivery {
+  const emptied = (text: string) =>
+    text.replace(/\{.*\}/, (json) => {
+      const said: JsonObject = JSON.parse(json)
+      return JSON.stringify({ ...said, ...('choices' in said && { choices: [] }) })
+    })
+  return {
+    ...delivery,
+    body: (reply) => emptied(delivery.body(reply)),
+    events: (reply) => [...delivery.events(reply)].map((event) => ({ ...event, text: emptied(event.text) })),
+  }
 }
 
 // Characters of two and of four bytes, for what is to be cut inside of one.
@@ -70,9 +89,10 @@ async function goWrong(fault: DeliveryFault, delivery: Delivery): Promise<void> 
   if (fault.after === undefined && fault.fault === 'reset') return reset(response)
   if (fault.after === undefined && fault.fault === 'hang') await unlessGone(until, gone)
   if (gone.aborted) return
+  const type = streams ? 'text/event-stream; charset=utf-8' : 'application/json'
   response.writeHead(200, {
     ...delivery.headers,
-    'content-type': streams ? 'text/event-stream; charset=utf-8' : 'application/json',
+    'content-type': fault.fault === 'wrong_type' ? 'text/plain' : type,
   })
   response.flushHeaders()
   if (fault.fault === 'drip') return drip(events, fault, delivery)
@@ -96,7 +116,7 @@ async function goWrong(fault: DeliveryFault, delivery: Delivery): Promise<void> 
       if (fault.after !== undefined) await unlessGone(until, gone)
       break
   }
-  return writeAndEnd(response, cut(textsOf(rest), chunking), gone)
+  return writeAndEnd(response, cut(textsOf(damaged(rest, fault, streams)), chunking), gone)
 }
 
 /** A whole reply has two halves in the place of events. */
@@ -130,6 +150,19 @@ function remainder(rest: string, { inside }: DeliveryFault): Uint8Array[] {
   const cutHere = untilInsideCharacter(rest)
   if (cutHere === undefined) throw new Error('The rest of the reply has no character of more than one byte.')
   return [cutHere]
+}
+
+function damaged(
+  rest: readonly WireEvent[],
+  { fault, role }: DeliveryFault,
+  streams: boolean,
+): readonly WireEvent[] {
+  const [next, ...others] = rest
+  // A quotation mark is where nothing can be left out.
+  if (fault === 'garble' && next) return [{ ...next, text: next.text.replace('"', '') }, ...others]
+  if (fault !== 'double') return rest
+  if (!streams) return [...rest, ...rest]
+  return rest.flatMap((event) => (role === undefined || event.role === role ? [event, event] : [event]))
 }
 
 async function sendPings(

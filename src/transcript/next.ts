@@ -1,4 +1,5 @@
 import {
+  type BudgetExceededError,
   LLMError,
   MaxIterationsError,
   MaxToolRoundsError,
@@ -54,6 +55,8 @@ export interface Policy {
   readonly onLimit: 'throw' | 'land' | 'stop'
   /** Little time is left: with `onLimit: 'land'`, now is when to land. */
   readonly late?: boolean
+  /** Little of a budget is left, as this says: the same. */
+  readonly low?: BudgetExceededError | undefined
   /** Tools that are meant to be called with the same parameters again and again. */
   readonly repeatable?: (toolName: string) => boolean
 }
@@ -118,13 +121,16 @@ function reached(run: RunFold, policy: Policy): RunLimit | undefined {
   if (run.iterations >= policy.maxIterations) return 'iterations'
   if (policy.maxToolRounds !== undefined && run.toolRounds > policy.maxToolRounds) return 'tool_rounds'
   if (stuckOn(run, policy)) return 'progress'
-  if (policy.late && policy.onLimit === 'land') return 'time'
+  if (policy.onLimit !== 'land') return undefined
+  if (policy.low) return 'budget'
+  if (policy.late) return 'time'
   return undefined
 }
 
 function limitError(limit: RunLimit, run: RunFold, policy: Policy): TercetError {
   if (limit === 'tool_rounds') return new MaxToolRoundsError(policy.maxToolRounds ?? run.toolRounds)
   if (limit === 'progress') return new NoProgressError(stuckOn(run, policy)?.toolName ?? '')
+  if (limit === 'budget' && policy.low) return policy.low
   return new MaxIterationsError(policy.maxIterations, run.last?.text || undefined)
 }
 

@@ -41,6 +41,24 @@ it('an error of another library is none of ours, whatever its code', async () =>
   })
 })
 
+it.each([1e308, -1, Number.NaN])(
+  'a usage of %d tokens is no usage: what was used is estimated',
+  async (tokens) => {
+    let asked = 0
+    const usage = { inputTokens: tokens, outputTokens: 5, cachedInputTokens: tokens }
+    const toolCalls = [{ id: 'a', toolName: 'one', parameters: {} }]
+    const call = async () =>
+      asked++ === 0
+        ? { text: '', toolCalls, stopReason: 'tool_calls', usage }
+        : { ...response, usage: { ...usage, inputTokens: 7 } }
+    const told = await new Agent({ client: clientThat({ call }), tools: [one] }).runStream('Go.').result
+    const { inputTokens, ...rest } = told.usage
+    expect(rest).toEqual({ outputTokens: expect.any(Number), estimated: true })
+    expect(inputTokens).toBeGreaterThan(7)
+    expect(inputTokens).toBeLessThan(1_000)
+  },
+)
+
 it('what a client says after it was left behind is not heard', async () => {
   let notify: CallOptions['notify']
   const call = (_: unknown, options: CallOptions) => {

@@ -58,6 +58,18 @@ describe('a body', () => {
     },
   )
 
+  test('tells of text as soon as it can be no event stream, and of blanks never', async () => {
+    const told = async (...chunks: readonly string[]) => {
+      let heard = 0
+      for await (const _ of readBody(bodyOf(...chunks), open, () => heard++));
+      return heard
+    }
+    expect(await told(' ', 'd', 'a', 't', 'a', ': 1', '\n\n')).toBe(0)
+    expect(await told(' '.repeat(2_000), ' event', ': x\n', 'data: 1\n\n')).toBe(0)
+    expect(await told(' ', '{', '"a"', ' ', ':1}', '\n')).toBe(3)
+    expect(await told('d', 'a', 'y', '.')).toBe(2)
+  })
+
   test('that is missing is an empty text', async () => {
     const reading = readBody(null, open)
     expect([await reading.next(), await reading.next()]).toEqual([

@@ -197,6 +197,42 @@ describe.each(names)('a stream of %s', (wire) => {
     expect(bytes.toString()).toContain('"a"')
   })
 
+  it.each([0, 'content'] as const)('has an event that is no JSON after %s, and goes on', async (after) => {
+    const { events, bytes } = await play({ fault: 'garble', reply, after })
+    const sent = eventsOf(bytes.toString())
+    const changed = sent.findIndex((event, index) => event !== events[index])
+    expect(sent.map((event, index) => (index === changed ? event : events[index]))).toEqual(sent)
+    expect(sent).toHaveLength(events.length)
+    expect(() => JSON.parse(sent[changed]?.split('data: ')[1] ?? '{}')).toThrow(SyntaxError)
+    expect(sent.slice(0, changed).join('').includes('"a"')).toBe(after === 'content')
+  })
+
+  it('says each event twice, or only those that say something, or those around them', async () => {
+    const { events, bytes: all } = await play({ fault: 'double', reply })
+    const twice = (text: string) => eventsOf(text).filter((event, index, sent) => event === sent[index + 1])
+    // A comment that opens a stream comes with its first event.
+    const opening = wire === 'openrouter' ? 1 : 0
+    expect(twice(all.toString())).toHaveLength(events.length - 2 * opening)
+    const content = await play({ fault: 'double', reply, role: 'content' })
+    const saying = content.events.filter((event) => /"(a| |é)"/.test(event))
+    expect([saying.length, twice(content.bytes.toString())]).toEqual([3, saying])
+    const frame = await play({ fault: 'double', reply, role: 'frame' })
+    expect(frame.bytes.toString().match(/\[DONE\]|data: .*message_stop/g)).toHaveLength(1)
+  })
+
+  it('has the wrong content type', async () => {
+    const { events, bytes, type } = await play({ fault: 'wrong_type', reply })
+    expect([bytes.toString(), type]).toEqual([events.join(''), 'text/plain'])
+  })
+
+  it('has no choices, or no content', async () => {
+    const { bytes, ended } = await play({ fault: 'no_choices' })
+    const said = bytes.toString()
+    expect([ended, said.match(/\[DONE\]|event: message_stop/g)]).toEqual([true, [expect.anything()]])
+    if (wire === 'anthropic') expect(said).not.toContain('content_block')
+    else expect(said.match(/"choices":\[[^\]]/)).toBe(null)
+  })
+
   it('drips byte by byte, each when it may', async () => {
     let steps = 0
     const pace = async () => {
@@ -241,6 +277,18 @@ describe.each(names)('a whole reply of %s', (wire) => {
     expect(character.bytes.subarray(-1)).toEqual(Buffer.from('é').subarray(0, 1))
     const error = await play({ fault: 'error_event' })
     expect(JSON.parse(error.bytes.toString())).toMatchObject({ error: { message: expect.any(String) } })
+  })
+
+  it('is no JSON, is there twice, has the wrong content type, or no choices', async () => {
+    const garbled = await play({ fault: 'garble', reply })
+    expect(garbled.bytes.length).toBe(Buffer.byteLength(garbled.whole) - 1)
+    expect(() => JSON.parse(garbled.bytes.toString())).toThrow(SyntaxError)
+    const twice = await play({ fault: 'double', reply })
+    expect(twice.bytes.toString()).toBe(twice.whole + twice.whole)
+    const mistyped = await ask(await start({ fault: 'wrong_type', reply }), wire, false)
+    expect([mistyped.headers.get('content-type'), await mistyped.text()]).toEqual(['text/plain', twice.whole])
+    const body: JsonObject = JSON.parse((await play({ fault: 'no_choices' })).bytes.toString())
+    expect(body[wire === 'anthropic' ? 'content' : 'choices']).toEqual([])
   })
 
   it('is whole without a mark of its end, byte by byte, and after white space', async () => {

@@ -11,13 +11,13 @@ export class MessageUsage {
   #outputTokens: number | undefined
   #reasoningTokens: number | undefined
 
-  /** Absent if nothing was reported. */
+  /** Absent unless input and output were both reported: half of it would pass for all of it. */
   get total(): Usage | undefined {
-    if (this.#input === undefined && this.#outputTokens === undefined) return undefined
-    const { tokens = 0, cached, written } = this.#input ?? {}
+    const { tokens, cached, written } = this.#input ?? {}
+    if (tokens === undefined || this.#outputTokens === undefined) return undefined
     return {
       inputTokens: tokens + (cached ?? 0) + (written ?? 0),
-      outputTokens: this.#outputTokens ?? 0,
+      outputTokens: this.#outputTokens,
       ...(cached !== undefined && { cachedInputTokens: cached }),
       ...(written !== undefined && { cacheWriteTokens: written }),
       ...(this.#reasoningTokens !== undefined && { reasoningTokens: this.#reasoningTokens }),
@@ -41,7 +41,8 @@ export class MessageUsage {
       }
       if (Object.values(input).some((value) => value !== undefined)) this.#input = input
     }
-    this.#outputTokens = count(wire['output_tokens']) ?? this.#outputTokens
+    // The last report holds, also where it is none that can be counted: the ones before it are of a part.
+    if (isGiven(wire['output_tokens'])) this.#outputTokens = count(wire['output_tokens'])
     const reasoning = isJsonObject(details) ? count(details['thinking_tokens']) : undefined
     this.#reasoningTokens = reasoning ?? this.#reasoningTokens
   }
@@ -51,6 +52,10 @@ interface Input {
   readonly tokens: number | undefined
   readonly cached: number | undefined
   readonly written: number | undefined
+}
+
+function isGiven(value: JsonValue | undefined): boolean {
+  return value !== undefined && value !== null
 }
 
 function count(value: JsonValue | undefined): number | undefined {

@@ -229,17 +229,17 @@ const stopReasons: ReadonlyMap<string, StopReason> = new Map<string, StopReason>
 function usageOf(wire: JsonObject, { usageCost }: Quirks): Usage | undefined {
   const input = count(wire['prompt_tokens'])
   const output = count(wire['completion_tokens'])
-  if (input === undefined && output === undefined) return undefined
+  // Half of it would pass for all of it.
+  if (input === undefined || output === undefined) return undefined
   const cached =
     countIn(wire['prompt_tokens_details'], 'cached_tokens') ?? count(wire['prompt_cache_hit_tokens'])
   const cacheWrite = countIn(wire['prompt_tokens_details'], 'cache_write_tokens')
   const reasoning = countIn(wire['completion_tokens_details'], 'reasoning_tokens')
   // xAI counts reasoning beside the completion; its total tells.
-  const isBeside =
-    reasoning !== undefined && count(wire['total_tokens']) === (input ?? 0) + (output ?? 0) + reasoning
+  const isBeside = reasoning !== undefined && count(wire['total_tokens']) === input + output + reasoning
   return {
-    inputTokens: input ?? 0,
-    outputTokens: (output ?? 0) + (isBeside ? reasoning : 0),
+    inputTokens: input,
+    outputTokens: output + (isBeside ? reasoning : 0),
     ...(cached !== undefined && { cachedInputTokens: cached }),
     ...(cacheWrite !== undefined && cacheWrite > 0 && { cacheWriteTokens: cacheWrite }),
     ...(reasoning !== undefined && { reasoningTokens: reasoning }),

@@ -33,10 +33,13 @@ export const listCases = {
     for (const id of ids) await stage.store.append(id, 0, saidEach(1))
     const listed = async (query: ConversationQuery) => (await stage.store.list(query)).map(({ id }) => id)
     const pages: string[][] = []
-    for (let after: string | undefined; ; after = pages.at(-1)?.at(-1)) {
+    let after: string | undefined
+    // One that begins anew would never end.
+    while (pages.length <= ids.length) {
       const page = await listed({ limit: 2, ...(after !== undefined && { after }) })
       if (page.length === 0) break
       pages.push(page)
+      after = page.at(-1)
     }
     same(pages, [ids.slice(0, 2), ids.slice(2, 4), ids.slice(4)], 'the pages')
     same(await listed({ after: 'aa' }), ids.slice(2), 'those after an id that there is not')

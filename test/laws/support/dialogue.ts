@@ -4,11 +4,12 @@ import '../../../src/tools/json-validator.ts'
 import { Agent } from '../../../src/agent/agent.ts'
 import type { AgentEvent, RunResult } from '../../../src/events.ts'
 import type { JsonObject } from '../../../src/json.ts'
-import { virtualClock } from '../../../src/testing/clock.ts'
+import { type VirtualClock, virtualClock } from '../../../src/testing/clock.ts'
 import type { Made } from '../../../src/testing/script.ts'
 import { ScriptedClient } from '../../../src/testing/scripted-client.ts'
 import { tool } from '../../../src/tools/define.ts'
 import type { Entry } from '../../../src/transcript/entry.ts'
+import type { WatchedStore } from './unreliable-stores.ts'
 
 /** A conversation in the abstract: what is meant, in whatever protocol it is said. */
 export interface Dialogue {
@@ -66,6 +67,7 @@ export interface Delivery {
   /** Where texts are cut, as fractions of their length. Default: nowhere. */
   readonly cuts?: readonly number[]
   readonly chunkSize?: number
+  readonly store?: WatchedStore
 }
 
 export interface Held {
@@ -78,8 +80,9 @@ export interface Held {
 
 /** Holds a dialogue with a new agent, in virtual time. */
 export async function hold({ turns, final }: Dialogue, delivery: Delivery): Promise<Held> {
-  const { protocol, stream, cuts = [], chunkSize = 1_000_000 } = delivery
-  const clock = virtualClock()
+  const { protocol, stream, cuts = [], chunkSize = 1_000_000, store } = delivery
+  // A database works in real time: virtual time then stands still while it does.
+  const clock = virtualClock({ auto: store === undefined })
   const executions: unknown[] = []
   const script: Made[] = turns.flatMap((each, index) => [
     ...(each.failsBefore ? [{ fails: 'overloaded' as const }] : []),
@@ -105,6 +108,7 @@ export async function hold({ turns, final }: Dialogue, delivery: Delivery): Prom
     client,
     protocol,
     stream,
+    ...(store && { store }),
     runtime: clock.runtime,
     maxConsecutiveToolErrors: 100,
     tools: [
@@ -117,9 +121,25 @@ export async function hold({ turns, final }: Dialogue, delivery: Delivery): Prom
   })
   const run = agent.runStream('Go.')
   const events: AgentEvent[] = []
-  for await (const event of run) events.push(event)
+  const reading = (async () => {
+    for await (const event of run) events.push(event)
+  })()
+  if (store) await passTime(clock, store, reading)
+  await reading
   const entries = await agent.conversation(agent.conversationId).entries()
   return { events, entries, result: await run.result, executions }
+}
+
+/** Moves time on whenever the store has nothing to do, until the run is over. */
+async function passTime(clock: VirtualClock, store: WatchedStore, run: Promise<void>): Promise<void> {
+  let isOver = false
+  run.finally(() => {
+    isOver = true
+  })
+  while (!isOver) {
+    await store.idle()
+    if (!isOver) await clock.advance(5)
+  }
 }
 
 function spoken(

@@ -41,17 +41,21 @@ interface Execution {
 
 /** What outlives the processes: the store, and the effects that tools had. */
 export class World {
-  readonly store = new MemoryStore()
+  readonly store: ConversationStore
   readonly #plan: RunPlan
+  readonly #id: string
   readonly #executions: Execution[] = []
   readonly #faults: string[] = []
 
-  constructor(plan: RunPlan) {
+  /** In the conversation `id` of `store`. */
+  constructor(plan: RunPlan, store: ConversationStore = new MemoryStore(), id = 'c') {
     this.#plan = plan
+    this.store = store
+    this.#id = id
   }
 
   entries(): Promise<readonly Entry[]> {
-    return this.store.read('c')
+    return this.store.read(this.#id)
   }
 
   /**
@@ -61,7 +65,8 @@ export class World {
   async live(view: ConversationStore, isDead = () => false): Promise<RunResult | undefined> {
     const agent = this.process(view)
     const known = await this.entries()
-    const stream = known.length === 0 ? agent.runStream('Go', { conversation: 'c' }) : agent.resumeStream('c')
+    const stream =
+      known.length === 0 ? agent.runStream('Go', { conversation: this.#id }) : agent.resumeStream(this.#id)
     const events: AgentEvent[] = []
     const reading = (async () => {
       for await (const event of stream) events.push(event)

@@ -71,3 +71,29 @@ export function slowStore(store: ConversationStore, turns: readonly number[]): C
     return pass(...visit)
   })
 }
+
+/** A store that says when it has nothing to do. */
+export type WatchedStore = ConversationStore & { idle(): Promise<void> }
+
+export function watchedStore(store: ConversationStore): WatchedStore {
+  let busy = 0
+  const watch = async <T>(visit: Promise<T>): Promise<T> => {
+    busy++
+    try {
+      return await visit
+    } finally {
+      busy--
+    }
+  }
+  return {
+    init: () => watch(store.init()),
+    append: (id, expectedVersion, entries) => watch(store.append(id, expectedVersion, entries)),
+    read: (id, from, to) => watch(store.read(id, from, to)),
+    list: (query) => watch(store.list(query)),
+    delete: (id) => watch(store.delete(id)),
+    close: () => watch(store.close()),
+    idle: async () => {
+      for (let quiet = 0; quiet < 3; quiet = busy === 0 ? quiet + 1 : 0) await setImmediate()
+    },
+  }
+}

@@ -66,6 +66,18 @@ describe('a stream', () => {
     ])
   })
 
+  test.each([-1, '5', 1e308, 0.5])('reports no usage if half of it is %j', (wrong) => {
+    const used = (first: object, last: object) =>
+      read([start(first), ...text(0, 'Hi.'), stop('end_turn', last), end]).response.usage
+    const cached = { cache_read_input_tokens: 0 }
+    expect(used({ input_tokens: wrong, ...cached, output_tokens: 1 }, { output_tokens: 8 })).toBeUndefined()
+    expect(used({ input_tokens: 9, output_tokens: 1 }, { output_tokens: wrong })).toBeUndefined()
+    expect(used({ input_tokens: 9, output_tokens: 8 }, { output_tokens: null })).toEqual({
+      inputTokens: 9,
+      outputTokens: 8,
+    })
+  })
+
   test('is over with its end: what follows is not read', () => {
     const after = [said(0, 'more'), { type: 'error', error: { type: 'api_error', message: 'x' } }]
     expect(read([start(), ...text(0, 'Hi.'), stop('end_turn'), end, ...after]).response.text).toBe('Hi.')

@@ -290,6 +290,12 @@ describe('usage', () => {
     ).toBeUndefined()
   })
 
+  test('is none if only half of it is there, and does not undo one that was whole', () => {
+    expect(told({ prompt_tokens: 10 })).toBeUndefined()
+    expect(told({ ...usage, prompt_tokens: -1 })).toBeUndefined()
+    expect(told(usage, { completion_tokens: 6 })).toEqual({ inputTokens: 10, outputTokens: 5 })
+  })
+
   test('is found in the choice and in what Groq adds', () => {
     expect(response({ choices: [{ delta: {}, finish_reason: 'stop', usage }] }).usage).toEqual({
       inputTokens: 10,

@@ -1,5 +1,5 @@
-import { isTercetError, LLMError, messageOf, type TercetError, UnexpectedError } from '../errors.ts'
-import type { Scrubber } from '../scrubber.ts'
+import { isTercetError, LLMError, messageOf, type TercetError, UnexpectedError } from './errors.ts'
+import type { Scrubber } from './scrubber.ts'
 
 /**
  * What a run failed with, as an error of this library in which no secret is left. An error in which there was none stays
