@@ -51,10 +51,10 @@ export async function callModel(run: Run, action: CallAction): Promise<void> {
   await tellReply(run)
 }
 
-async function partialOutput({ settings }: Run): Promise<PartialOutput | undefined> {
+async function partialOutput({ settings }: Run): Promise<(() => PartialOutput) | undefined> {
   if (!settings.output) return undefined
   const { PartialOutput } = await import('../protocol/partial-output.ts')
-  return new PartialOutput()
+  return () => new PartialOutput()
 }
 
 /** A call that had begun to answer, or was stopped by us, was made and is paid for, as far as anyone can know. */

@@ -16,13 +16,15 @@ export class ReplyDisplay {
   #reader: ReplyReader
   readonly #shown = new Map<Channel, string>()
   readonly #scrubbers = new Map<Channel, ScrubStream>()
-  readonly #partial: PartialOutput | undefined
+  readonly #newPartial: (() => PartialOutput) | undefined
+  #partial: PartialOutput | undefined
 
-  /** With `partial`, tokens of a structured answer carry its value as far as it is known. */
-  constructor(run: Run, reader: ReplyReader, partial?: PartialOutput) {
+  /** With `newPartial`, tokens of a structured answer carry its value as far as it is known. */
+  constructor(run: Run, reader: ReplyReader, newPartial?: () => PartialOutput) {
     this.#run = run
     this.#reader = reader
-    this.#partial = partial
+    this.#newPartial = newPartial
+    this.#partial = newPartial?.()
   }
 
   /** True if something was told. */
@@ -79,6 +81,7 @@ export class ReplyDisplay {
     if (shown.type === 'retracted') {
       this.#shown.delete(channel)
       this.#scrubbers.delete(channel)
+      if (channel === 'answer') this.#partial = this.#newPartial?.()
       this.#run.emit({ type: 'retracted', runId: this.#run.runId, stepId: this.#run.stepId, channel })
       return
     }
