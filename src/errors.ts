@@ -23,6 +23,7 @@ export const errorCodes = [
   'nothing_to_resume',
   'output_validation',
   'provider_not_found',
+  'queue_full',
   'refused',
   'response_parse',
   'run_timeout',
@@ -196,6 +197,20 @@ export class LLMError extends TercetError {
     if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs
     if (details.requestId !== undefined) this.requestId = details.requestId
     this.retryable = details.retryable ?? retryableKinds.has(details.kind)
+  }
+}
+
+/** As many model calls wait as may: this one was not sent. */
+export class QueueFullError extends TercetError {
+  readonly code = 'queue_full'
+  readonly queueMax: number
+
+  constructor(queueMax: number) {
+    super(
+      `The model call was not sent, as ${queueMax} others wait already (queueMax). ` +
+        'Call again later, make fewer calls at once, or raise queueMax.',
+    )
+    this.queueMax = queueMax
   }
 }
 

@@ -40,12 +40,14 @@ export {
   type ClientMiddleware,
   type ClientNotice,
   type FailoverNotice,
+  type LimitLeft,
   type LLMChunk,
   type LLMClient,
   type LLMRequest,
   type LLMResponse,
   type ModelName,
   type ModelParams,
+  type ProviderLimits,
   type RetryNotice,
   type StopReason,
   type ToolChoice,
@@ -91,6 +93,7 @@ export {
   NothingToResumeError,
   OutputValidationError,
   ProviderNotFoundError,
+  QueueFullError,
   RefusedError,
   ResponseParseError,
   RunAbortedError,
@@ -200,6 +203,7 @@ export type {
 } from './resilience/budget-options.ts'
 export type { Candidate } from './resilience/candidate.ts'
 export type { CircuitSnapshot, CircuitState } from './resilience/circuit.ts'
+export { type ConcurrencyOptions, concurrency } from './resilience/concurrency.ts'
 export { type DegradeOptions, degrade } from './resilience/degrade.ts'
 export { type FailoverOptions, failover } from './resilience/failover.ts'
 export { fallbackAnswer } from './resilience/fallback-answer.ts'
@@ -208,6 +212,12 @@ export { createPool, type Pool, type PoolOptions } from './resilience/pool.ts'
 export type { ModelPrice, Prices } from './resilience/prices.ts'
 export { costOf, type PriceQuote, type Pricing, type PricingOptions, pricing } from './resilience/pricing.ts'
 export {
+  type RateLimit,
+  type RateLimitOptions,
+  type RateLimitStatus,
+  rateLimit,
+} from './resilience/rate-limit.ts'
+export {
   type Recovery,
   type RecoveryContext,
   type RecoveryOptions,
@@ -215,7 +225,13 @@ export {
   recovery,
 } from './resilience/recovery.ts'
 export { type RetryOptions, type RetryPolicy, retry } from './resilience/retry.ts'
+export {
+  type SharedLimiter,
+  type SharedRateLimitOptions,
+  sharedRateLimit,
+} from './resilience/shared-rate-limit.ts'
 export { SwitchableClient, type SwitchableClientOptions } from './resilience/switchable.ts'
+export { type TimeoutOptions, timeout } from './resilience/timeout.ts'
 export { createRuntime, type Runtime, systemRuntime } from './runtime.ts'
 export { isSecret, type Secret, secret } from './secret.ts'
 export { type BatchProgress, type RunBatchOptions, runBatch } from './team/run-batch.ts'

@@ -166,8 +166,26 @@ export interface LLMResponse {
   readonly answeredBy?: ModelName
   /** No model said this: it stands in for an answer that could not be had. */
   readonly degraded?: true
+  /** What the provider said is left of its limits when it took the request, where it says so. */
+  readonly rateLimit?: ProviderLimits
   /** The provider's own answer, for debugging; never stored or sent. */
   readonly raw?: unknown
+}
+
+/** Limits of a provider that it tells of. `tokens` are those of input and output together. */
+export interface ProviderLimits {
+  readonly requests?: LimitLeft
+  readonly tokens?: LimitLeft
+  readonly inputTokens?: LimitLeft
+  readonly outputTokens?: LimitLeft
+}
+
+export interface LimitLeft {
+  /** How much there is at most. */
+  readonly limit?: number
+  readonly remaining: number
+  /** Milliseconds until all of it is there again. It comes back bit by bit until then. */
+  readonly resetMs: number
 }
 
 /** Why the model stopped. `length`: its answer was cut, so its calls are never executed. */

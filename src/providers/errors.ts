@@ -1,3 +1,4 @@
+import type { Silence } from '../client/silence-watch.ts'
 import { LLMError, type LLMErrorKind, messageOf } from '../errors.ts'
 import { isJsonObject, parseJson } from '../json.ts'
 import type { Runtime } from '../runtime.ts'
@@ -97,12 +98,6 @@ export function excerptOf(text: string, { scrubber }: ErrorSource): string {
 
 export function endedEarlyError(source: ErrorSource, requestId?: string): LLMError {
   return malformedError('a stream ended early, before it said why it stopped', source, requestId)
-}
-
-/** How long nothing was said, before the first word or after others. */
-export interface Silence {
-  readonly phase: 'first' | 'idle'
-  readonly ms: number
 }
 
 export function stalledError(

@@ -1,6 +1,7 @@
 import { linkedController, untilAborted } from '../abort.ts'
-import type { CallOptions, LLMChunk, LLMRequest, LLMResponse } from '../client/client.ts'
+import type { CallOptions, LLMChunk, LLMRequest, LLMResponse, ProviderLimits } from '../client/client.ts'
 import { collect } from '../client/collect.ts'
+import { isContent, SilenceWatch } from '../client/silence-watch.ts'
 import { LLMError, MissingPackageError } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
 import { optional, positiveMs } from '../options.ts'
@@ -14,7 +15,7 @@ import {
   statusError,
   transportError,
 } from './errors.ts'
-import { type SilenceLimits, SilenceWatch } from './silence-watch.ts'
+import { readProviderLimits } from './rate-limit-headers.ts'
 import { readBody, type SseEvent } from './sse.ts'
 
 /** Options of every client: how long its provider may be silent, and whose clock tells. */
@@ -39,7 +40,9 @@ export const exchangeChecks = {
   runtime: optional(runtimeCheck),
 }
 
-export type ExchangeSettings = SilenceLimits
+export interface ExchangeSettings extends Required<Pick<ExchangeOptions, 'firstContentMs' | 'idleMs'>> {
+  readonly runtime: Runtime
+}
 
 export function exchangeSettings(options: ExchangeOptions): ExchangeSettings {
   const { firstContentMs = 300_000, idleMs = 60_000, runtime } = options
@@ -139,8 +142,11 @@ export class Exchange {
     // The SDK hangs listeners on the signal it is given, so it gets one that ends with this call.
     const { controller, unlink } = linkedController(options.signal, left)
     const { signal } = controller
-    const watch = new SilenceWatch(wire, controller)
+    const watch = new SilenceWatch(wire, signal, () =>
+      controller.abort(new Error('The provider was silent for too long.')),
+    )
     let requestId: string | undefined
+    let rateLimit: ProviderLimits | undefined
     let reader: AnswerReader | undefined
     let end: LLMChunk | undefined
     try {
@@ -149,6 +155,7 @@ export class Exchange {
       watch.start()
       const response = await untilAborted(wire.send(body, headersOf(options), signal), signal)
       requestId = requestIdOf(response.headers, wire.source)
+      rateLimit = readProviderLimits(response.headers, wire.runtime.now())
       reader = wire.reader(requestId)
       const parts = readBody(response.body, signal, () => watch.heard())
       for await (const part of parts) {
@@ -172,23 +179,17 @@ export class Exchange {
     } catch (thrown) {
       const stopper = [options.signal, left].find((each) => each?.aborted)
       if (stopper) throw abortedError(stopper.reason, wire.source)
-      if (watch.stalledIn === undefined) throw errorOf(thrown, wire.source)
+      if (watch.silence === undefined) throw errorOf(thrown, wire.source)
       // Some servers say why they stopped, and then neither announce the end nor hang up.
       end = wholeEnd(reader)
-      if (end === undefined) throw stalledError(watch.stalledIn, wire.source, requestId)
+      if (end === undefined) throw stalledError(watch.silence, wire.source, requestId)
     } finally {
       controller.abort()
       unlink()
     }
     // Only now, when nothing is held any more: nobody has to ask again after the end.
-    yield end
+    yield end.type === 'end' && rateLimit ? { ...end, response: { ...end.response, rateLimit } } : end
   }
-}
-
-/** An empty shell of a tool call is none: it could be sent for ever. */
-function isContent(chunk: LLMChunk): boolean {
-  if (chunk.type !== 'tool_call') return true
-  return chunk.id !== undefined || chunk.toolName !== undefined || chunk.parametersText !== undefined
 }
 
 function wholeEnd(reader: AnswerReader | undefined): LLMChunk | undefined {

@@ -1,0 +1,65 @@
+import type { LimitLeft, ProviderLimits } from '../client/client.ts'
+
+/**
+ * What a provider says of its limits in the headers of an answer, in whichever way it says it; `undefined` if it says
+ * nothing that can be read.
+ */
+export function readProviderLimits(headers: Headers, now: number): ProviderLimits | undefined {
+  const found = Object.entries(families).flatMap(([name, family]) => {
+    const left = family.map((read) => read(headers, now)).find((each) => each !== undefined)
+    return left ? [[name, left] as const] : []
+  })
+  return found.length === 0 ? undefined : Object.fromEntries(found)
+}
+
+type Reader = (headers: Headers, now: number) => LimitLeft | undefined
+
+/** OpenAI guide "Rate limits" and Groq docs "Rate limits", 2026-11: counts, and a time from now such as `6m0s`. */
+const openAI =
+  (what: string): Reader =>
+  (headers) =>
+    limitLeft(
+      headers.get(`x-ratelimit-limit-${what}`),
+      headers.get(`x-ratelimit-remaining-${what}`),
+      durationMs(headers.get(`x-ratelimit-reset-${what}`)),
+    )
+
+/** Anthropic docs "Rate limits", 2026-11: counts, and the time at which all of them will be there again. */
+const anthropic =
+  (what: string): Reader =>
+  (headers, now) => {
+    const name = `anthropic-ratelimit-${what}`
+    const resetAt = Date.parse(headers.get(`${name}-reset`) ?? '')
+    return limitLeft(headers.get(`${name}-limit`), headers.get(`${name}-remaining`), resetAt - now)
+  }
+
+const families: Readonly<Record<keyof ProviderLimits, readonly Reader[]>> = {
+  requests: [openAI('requests'), anthropic('requests')],
+  tokens: [openAI('tokens'), anthropic('tokens')],
+  inputTokens: [anthropic('input-tokens')],
+  outputTokens: [anthropic('output-tokens')],
+}
+
+function limitLeft(limit: string | null, remaining: string | null, resetMs: number): LimitLeft | undefined {
+  const left = count(remaining)
+  if (left === undefined || Number.isNaN(resetMs)) return undefined
+  const most = count(limit)
+  return {
+    ...(most !== undefined && { limit: most }),
+    remaining: left,
+    resetMs: Math.max(0, Math.ceil(resetMs)),
+  }
+}
+
+function count(text: string | null): number | undefined {
+  return text !== null && /^\d{1,15}$/.test(text.trim()) ? Number(text) : undefined
+}
+
+const unitMs: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 }
+
+/** A time as Go writes it: `20ms`, `7.66s`, `6m0s`, `1h2m3s`. */
+function durationMs(text: string | null): number {
+  if (text === null || !/^(\d{1,12}(\.\d{1,12})?(ms|[dhms])){1,5}$/.test(text.trim())) return Number.NaN
+  const parts = text.matchAll(/([\d.]+)(ms|[dhms])/g)
+  return [...parts].reduce((sum, [, amount, unit = '']) => sum + Number(amount) * (unitMs[unit] ?? 0), 0)
+}
