@@ -8,7 +8,7 @@ import { replyOf, told, wrapped } from './wrapped.ts'
 
 /** What to do about a failed model call. */
 export interface RecoveryStrategy {
-  recover(error: LLMError, context: RecoveryContext): Recovery | Promise<Recovery>
+  recover(error: LLMError, context: RecoveryContext): Promise<Recovery>
 }
 
 /**

@@ -32,7 +32,7 @@ describe('recovery', () => {
   test('makes no more calls than its attempts', async () => {
     const inner = named('a', () => fails('auth'))
     expect(
-      await thrownBy(recovery([strategy(() => 'retry')], { attempts: 2 })(inner).call(request)),
+      await thrownBy(recovery([strategy(async () => 'retry')], { attempts: 2 })(inner).call(request)),
     ).toMatchObject({ kind: 'auth' })
     expect(inner.calls).toBe(2)
   })
@@ -40,9 +40,9 @@ describe('recovery', () => {
   test('asks the next strategy when one has no advice, and throws when none has', async () => {
     const asked: number[] = []
     const shrugs = (number: number) =>
-      strategy(() => {
+      strategy(async () => {
         asked.push(number)
-        return 'fail' as const
+        return 'fail'
       })
     const inner = named('a', [fails('auth')])
     expect(await thrownBy(recovery([shrugs(1), shrugs(2)])(inner).call(request))).toMatchObject({
@@ -54,7 +54,7 @@ describe('recovery', () => {
   test('gives the response of a strategy that handles it', async () => {
     const response: LLMResponse = { text: 'Later.', toolCalls: [], stopReason: 'stop' }
     const inner = named('a', [fails('auth'), fails('network', { after: ['Ju'] })])
-    const client = recovery([strategy(() => response)])(inner)
+    const client = recovery([strategy(async () => response)])(inner)
     expect(await client.call(request)).toEqual(response)
     const seen = await drain(client, { canRetract: true })
     expect(seen.map(({ type }) => type)).toEqual(['text', 'retracted', 'text', 'end'])

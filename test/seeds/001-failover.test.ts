@@ -10,6 +10,7 @@ import {
   fallbackAnswer,
   isEvent,
   type LLMError,
+  type RecoveryStrategy,
   type RetryOptions,
   recovery,
   retry,
@@ -55,10 +56,10 @@ describe('seed 001, when a provider fails', () => {
   it('001-14 recovers by a strategy that changes the client and has the call made again', async () => {
     const [a, b] = [named('a', [fails('auth')]), named('b', ['From b.'])]
     const clients = new SwitchableClient({ clients: { a, b }, initial: 'a' })
-    const change = {
+    const change: RecoveryStrategy = {
       recover: async () => {
         clients.use('b')
-        return 'retry' as const
+        return 'retry'
       },
     }
     const agent = new Agent({ client: recovery([change])(clients), retry: false })
