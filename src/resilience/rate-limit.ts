@@ -7,7 +7,7 @@ import type {
   ModelName,
 } from '../client/client.ts'
 import { clientError, isLLMError, unreadKinds } from '../client/thrown.ts'
-import type { LLMErrorKind, TercetError } from '../errors.ts'
+import type { TercetError } from '../errors.ts'
 import type { TokenCounter } from '../memory/memory.ts'
 import { TokenCounts } from '../memory/tokens.ts'
 import { assistant } from '../messages.ts'
