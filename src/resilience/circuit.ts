@@ -1,4 +1,4 @@
-import { untilAborted } from '../abort.ts'
+import { inLine } from './in-line.ts'
 
 /** `closed`: calls pass. `open`: none does. `half_open`: a few do, to find out whether it can be closed. */
 export type CircuitState = 'closed' | 'half_open' | 'open'
@@ -113,17 +113,11 @@ export class Circuit {
   }
 
   /** Resolves when `enter` may say something else than `wait`; rejects with the signal's reason. */
-  async changed(signal: AbortSignal | undefined): Promise<void> {
-    let wake = () => {}
-    const change = new Promise<void>((resolve) => {
-      wake = resolve
+  changed(signal: AbortSignal | undefined): Promise<void> {
+    return inLine<void>(signal, (admit) => {
+      this.#waiting.add(admit)
+      return () => void this.#waiting.delete(admit)
     })
-    this.#waiting.add(wake)
-    try {
-      await (signal ? untilAborted(change, signal) : change)
-    } finally {
-      this.#waiting.delete(wake)
-    }
   }
 
   toJSON(): CircuitSnapshot {
@@ -185,7 +179,8 @@ export class Circuit {
   }
 
   #wake(): void {
-    for (const wake of this.#waiting) wake()
+    for (const admit of this.#waiting) admit()
+    this.#waiting.clear()
   }
 }
 
