@@ -336,7 +336,10 @@ describe('a run that cannot be made again', () => {
   const ended: Entry = { type: 'run_ended', runId: 'r', status: 'done' }
   test.each<[string, readonly Entry[]]>([
     ['it never ended', [input]],
-    ['it was suspended or resumed', [input, ended, { type: 'run_resumed', runId: 'r', attemptId: 'a' }, ended]],
+    [
+      'it was suspended or resumed',
+      [input, ended, { type: 'run_resumed', runId: 'r', attemptId: 'a' }, ended],
+    ],
     ['it was suspended or resumed', [input, { type: 'run_suspended', runId: 'r' }, ended]],
     ['its time was up', [input, { ...ended, status: 'limit', limit: 'time' }]],
     [
