@@ -44,6 +44,7 @@ import { type RecoverOptions, recoverRuns } from './recover.ts'
 import { type OnLimit, unwrap } from './result.ts'
 import { type RunSnapshot, snapshots } from './run-snapshot.ts'
 import { RunStream } from './run-stream.ts'
+import { scrubbedError } from './scrubbed-error.ts'
 import { ScrubberCache } from './scrubber-cache.ts'
 import { type AgentParts, settingsOf } from './settings.ts'
 
@@ -162,10 +163,11 @@ export class Agent<Answer = string> implements AsyncDisposable {
         'store',
         'recover() needs the option store: without one, nothing outlives a crash.',
       )
-    return recoverRuns(store, options, this.#parts.runtime.now(), {
+    const recovered = recoverRuns(store, options, this.#parts.runtime.now(), {
       isRunning: (id) => this.#conversations.get(id).isRunning,
       resume: (id, rest) => this.resumeStream(id, rest).result,
     })
+    return this.#scrubbed(recovered)
   }
 
   /**
@@ -219,7 +221,11 @@ export class Agent<Answer = string> implements AsyncDisposable {
    * @throws ConfigurationError for an id that is none.
    */
   conversation(id: string): Conversation<Answer> {
-    return conversationOf(this.#conversations.get(id).id, this.#conversations, this)
+    return conversationOf(this.#conversations.get(id).id, {
+      all: this.#conversations,
+      runner: this,
+      scrubbed: (promise) => this.#scrubbed(promise),
+    })
   }
 
   /** @throws ConfigurationError, InvalidToolSchemaError, DuplicateToolError */
@@ -355,6 +361,15 @@ export class Agent<Answer = string> implements AsyncDisposable {
   /** Messages that no run produced, free of secrets. */
   #said(messages: readonly Message[]): Entry[] {
     return this.#scrubber.value(messages.map((message) => ({ type: 'message', message })))
+  }
+
+  /** What a store throws may hold secrets; what a run fails with is scrubbed there. */
+  async #scrubbed<T>(promise: Promise<T>): Promise<T> {
+    try {
+      return await promise
+    } catch (error) {
+      throw scrubbedError(error, this.#scrubber)
+    }
   }
 
   get #scrubber(): Scrubber {

@@ -43,11 +43,16 @@ interface Runner<Answer> {
   resumeStream(conversationId: string, options?: ResumeOptions): RunStream<Answer>
 }
 
-export function conversationOf<Answer>(
-  id: string,
-  all: Conversations,
-  runner: Runner<Answer>,
-): Conversation<Answer> {
+/** What a handle goes by. */
+interface Surroundings<Answer> {
+  readonly all: Conversations
+  readonly runner: Runner<Answer>
+  /** Settles as the promise does, its error without secrets: what a store throws may hold some. */
+  readonly scrubbed: <T>(promise: Promise<T>) => Promise<T>
+}
+
+export function conversationOf<Answer>(id: string, around: Surroundings<Answer>): Conversation<Answer> {
+  const { all, runner, scrubbed } = around
   // Asked for each time: after `delete` there is another one of the same id.
   const state = () => all.get(id)
   return {
@@ -62,15 +67,15 @@ export function conversationOf<Answer>(
     runStream: (input, options) => runner.runStream(input, { ...options, conversation: id }),
     resume: (options) => runner.resume(id, options),
     resumeStream: (options) => runner.resumeStream(id, options),
-    entries: () => state().entries(),
+    entries: () => scrubbed(state().entries()),
     fork: async (at) => {
       checkMembers('fork()', { at }, { at: optional(integer(0)) })
-      const entries = await state().entries(at)
+      const entries = await scrubbed(state().entries(at))
       const fork = all.create()
       fork.add(entries)
-      await fork.save()
-      return conversationOf(fork.id, all, runner)
+      await scrubbed(Promise.resolve(fork.save()))
+      return conversationOf(fork.id, around)
     },
-    delete: () => all.delete(id),
+    delete: () => scrubbed(all.delete(id)),
   }
 }

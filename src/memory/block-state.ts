@@ -21,6 +21,7 @@ export interface BlockProposal {
 /** The blocks that changes come to, in the order in which they were made. Blocks and proposals are immutable. */
 export class BlockState {
   #version = 0
+  #last: BlockChange | undefined
   readonly #blocks = new Map<string, MemoryBlock>()
   readonly #proposals = new Map<string, BlockProposal>()
   readonly #keys = new Set<string>()
@@ -28,6 +29,11 @@ export class BlockState {
   /** The number of changes. */
   get version(): number {
     return this.#version
+  }
+
+  /** The last change. */
+  get last(): BlockChange | undefined {
+    return this.#last
   }
 
   get blocks(): readonly MemoryBlock[] {
@@ -53,6 +59,7 @@ export class BlockState {
 
   apply(change: BlockChange): void {
     this.#version++
+    this.#last = change
     if ('key' in change && change.key !== undefined) this.#keys.add(change.key)
     const { label } = change
     switch (change.do) {

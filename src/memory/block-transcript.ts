@@ -1,4 +1,5 @@
 import { ConfigurationError, isTercetError, messageOf, StoreError } from '../errors.ts'
+import { canonicalJson } from '../json.ts'
 import type { BlockChange } from '../transcript/entry.ts'
 import type { ConversationStore } from '../transcript/store.ts'
 import { checkEntry } from '../transcript/stored-entry.ts'
@@ -30,7 +31,7 @@ export class BlockTranscript {
    * @throws ConfigurationError if a conversation has the id; CorruptEntryError, StoreError.
    */
   load(): Promise<void> {
-    return this.#next(() => this.#read(this.#state))
+    return this.#next(() => this.#read())
   }
 
   /**
@@ -40,7 +41,7 @@ export class BlockTranscript {
    */
   change<Result>(decide: (state: BlockState) => Decided<Result>): Promise<Result> {
     return this.#next(async () => {
-      await this.#read(this.#state)
+      await this.#read()
       for (let attempt = 1; ; attempt++) {
         const [result, change] = decide(this.#state)
         if (!change) return result
@@ -51,10 +52,7 @@ export class BlockTranscript {
           const isConflict = isTercetError(error) && error.code === 'conflict'
           if (!isConflict || attempt === mostAttempts) throw error
         }
-        // From the beginning: the blocks may have been deleted and begun anew.
-        const state = new BlockState()
-        await this.#read(state)
-        this.#state = state
+        await this.#read()
       }
     })
   }
@@ -68,23 +66,37 @@ export class BlockTranscript {
     this.#state.apply(change)
   }
 
-  async #read(state: BlockState): Promise<void> {
-    for (const entry of await this.#entriesFrom(state.version)) {
-      const checked = checkEntry(entry, { conversationId: this.#id, position: state.version })
-      if (checked.type !== 'block') {
-        throw new ConfigurationError(
-          'id',
-          `"${this.#id}" is a conversation, not memory blocks. Give the blocks an id of their own, such as "blocks:${this.#id}".`,
-        )
-      }
-      state.apply(checked.change)
+  async #read(): Promise<void> {
+    const { last, version } = this.#state
+    const found = await this.#changesFrom(last ? version - 1 : 0)
+    if (!last || (found[0] && isSame(found[0], last))) {
+      for (const change of last ? found.slice(1) : found) this.#state.apply(change)
+      return
     }
+    // They were deleted, and perhaps begun anew: what is known here is gone.
+    const state = new BlockState()
+    for (const change of await this.#changesFrom(0)) state.apply(change)
+    this.#state = state
   }
 
-  async #entriesFrom(version: number): Promise<readonly unknown[]> {
+  async #changesFrom(from: number): Promise<readonly BlockChange[]> {
+    const entries = await this.#entriesFrom(from)
+    return entries.map((entry, index) => {
+      const checked = checkEntry(entry, { conversationId: this.#id, position: from + index })
+      if (checked.type === 'block') return checked.change
+      throw new ConfigurationError(
+        'id',
+        `"${this.#id}" is a conversation, not memory blocks. Give the blocks an id of their own, such as "blocks:${this.#id}".`,
+      )
+    })
+  }
+
+  async #entriesFrom(from: number): Promise<readonly unknown[]> {
     try {
       await this.#store.init()
-      return await this.#store.read(this.#id, version)
+      const entries: unknown = await this.#store.read(this.#id, from)
+      if (!Array.isArray(entries)) throw new TypeError('read() gave no array of entries')
+      return entries
     } catch (error) {
       throw this.#storeError('read', error)
     }
@@ -104,6 +116,9 @@ export class BlockTranscript {
     return done
   }
 }
+
+const isSame = (one: BlockChange, other: BlockChange): boolean =>
+  one === other || canonicalJson({ ...one }) === canonicalJson({ ...other })
 
 // Each conflict means that somebody else has written: only as many at once could use them all up.
 const mostAttempts = 10

@@ -1,5 +1,14 @@
+import { inspect } from 'node:util'
 import { expect, test } from 'vitest'
-import { Agent, type ConversationStore, type Entry, MemoryStore, tool } from '../../src/index.ts'
+import {
+  Agent,
+  type ConversationStore,
+  type Entry,
+  MemoryStore,
+  secret,
+  ToolSet,
+  tool,
+} from '../../src/index.ts'
 import { calls, hangs, ScriptedClient } from '../../src/testing/index.ts'
 
 const agent = (store: ConversationStore, ...script: ConstructorParameters<typeof ScriptedClient>[0][]) =>
@@ -223,4 +232,26 @@ test('what a store has written and did not answer is known again, in whatever or
   const result = await agent(store, ['One.']).runStream('1', { conversation: 'c' }).result
   expect(result).toMatchObject({ status: 'failed', error: { code: 'store' } })
   expect((await store.read('c')).map(({ type }) => type)).toEqual(['input', 'reply', 'run_ended'])
+})
+
+test('what a store throws holds no secrets, whoever asked it', async () => {
+  const key = 'sk-1234567890'
+  const fail = () => Promise.reject(new Error(`no access with ${key}`))
+  const store = Object.assign(new MemoryStore(), { read: fail, list: fail, delete: fail })
+  const bank = new ToolSet({ name: 'bank', description: 'A bank', config: { key: secret(key) }, tools: [] })
+  const one = new Agent({ client: new ScriptedClient([]), store, tools: [bank] })
+  const conversation = one.conversation('c')
+  const asked = [
+    conversation.entries(),
+    conversation.fork(),
+    conversation.delete(),
+    conversation.resume(),
+    one.recover(),
+  ]
+  for (const settled of await Promise.allSettled(asked)) {
+    expect(settled).toMatchObject({
+      reason: { code: 'store', message: expect.stringContaining('[secret:key]') },
+    })
+    expect(inspect(settled, { depth: 9 })).not.toContain(key)
+  }
 })

@@ -158,6 +158,22 @@ describe('memory blocks', () => {
     expect(count).toBe(10)
   })
 
+  test.each([0, 1, 2, 3])(
+    'are gone when somebody else deleted them and made %i changes anew',
+    async (changes) => {
+      const store = new MemoryStore()
+      const here = new MemoryBlocks({ store, id })
+      await here.set('human', 'Ada, of 12 Birch Street', { tier: 'core' })
+      await here.set('log', 'old')
+      await store.delete(id)
+      const there = new MemoryBlocks({ store, id })
+      for (let n = 1; n <= changes; n++) await there.set('log', `new ${n}`)
+      await here.load()
+      expect(contents(here)).toEqual(contents(there))
+      expect(here.buildSystemPrompt('Hi.')).toBe('Hi.')
+    },
+  )
+
   test('begin anew after their conversation was deleted', async () => {
     const store = new MemoryStore()
     const blocks = new MemoryBlocks({ store, id })
