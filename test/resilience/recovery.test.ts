@@ -17,7 +17,7 @@ const strategy = (recover: RecoveryStrategy['recover']): RecoveryStrategy => ({ 
 describe('recovery', () => {
   test('makes the call again when a strategy has put things right', async () => {
     const asked: [string, RecoveryContext][] = []
-    const renew = strategy(async (error, context): Promise<Recovery> => {
+    const renew = strategy(async (error, context) => {
       asked.push([error.kind, context])
       return 'retry'
     })
