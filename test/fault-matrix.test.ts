@@ -235,9 +235,18 @@ const words: Readonly<Record<string, (it: Case) => Promise<void>>> = {
   'tried again': (it) => isTriedAgain(it, 100, 1_000),
   'tried again after 7 s': (it) => isTriedAgain(it, 7_000, 7_700),
   'at once': async ({ kind, once }) => expect(await once()).toEqual(failed(kind)),
-  'text kept': async ({ kind, once }) => {
-    const { partial = '', ...story } = await once()
-    expect(story).toEqual({ ...failed(kind), shown: partial, isEstimated: true })
+  'withdrawn, tried again': async ({ kind, once, always }) => {
+    const { withdrawn, waits, ...story } = await once()
+    expect({ ...story, withdrawn: '', waits: [] }).toEqual({
+      ...answered(next),
+      requests: 2,
+      retries: [kind],
+    })
+    expect(withdrawn !== '' && said.startsWith(withdrawn), withdrawn).toBe(true)
+    expect(waits).toHaveLength(1)
+    const { partial = '', ...last } = await always()
+    const again = { requests: 3, retries: [kind, kind], withdrawn: expect.any(String), ...anyWaits }
+    expect(last).toEqual({ ...failed(kind), shown: partial, isEstimated: true, ...again })
     expect(partial !== '' && said.startsWith(partial), partial).toBe(true)
   },
   'the model is told': async ({ once, always }) => {

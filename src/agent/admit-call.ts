@@ -30,14 +30,15 @@ export async function admitCall(
 ): Promise<Admission> {
   const { call, decision, started } = plan
   const refusal = refusalOf(plan, exclusive)
-  if (refusal) return { admit: 'answer', result: notExecuted(call, refusal) }
+  const refused = refusal && ({ admit: 'answer', result: notExecuted(call, refusal) } as const)
+  // Of one that was begun nobody knows that it was not executed.
+  if (refused && started === undefined) return refused
   if (decision?.decision === 'deny') return denied(call, decision.reason)
-  const approved = decision && approvedCall(run, call, decision)
-  const settled = started === undefined ? undefined : await settleUnknown(run, approved ?? call, started)
+  const checked = decision ? approvedCall(run, call, decision) : await hookedCall(run, call)
+  const settled = started === undefined ? undefined : await settleUnknown(run, checked, started)
   if (settled) return { admit: 'answer', result: settled }
-  if (approved) return admitApproved(run, approved, decision)
-  // Which call it is is not theirs to say.
-  const checked = { ...(await run.hook('beforeTool', call)), id: call.id }
+  if (refused) return refused
+  if (decision) return admitApproved(run, checked, decision)
   const verdict = await verdictOn(run, checked)
   if (verdict === 'deny') return denied(checked)
   if (verdict === 'allow') return { admit: 'execute', call: checked }
@@ -46,6 +47,11 @@ export async function admitCall(
   if (unfit) return { admit: 'answer', result: unfit }
   await askApproval(run, checked)
   return { admit: 'wait' }
+}
+
+/** As the hooks leave it. Which call it is is not theirs to say. */
+async function hookedCall(run: Run, call: ToolCall): Promise<ToolCall> {
+  return { ...(await run.hook('beforeTool', call)), id: call.id }
 }
 
 function unfitResultOf(run: Run, call: ToolCall): Promise<ToolResult | undefined> {

@@ -149,7 +149,8 @@ export class Agent<Answer = string> implements AsyncDisposable {
   }
 
   /**
-   * Resumes every run that a crash left in the store, some at once. Gives what each came to; none of them rejects.
+   * Resumes every run that a crash left in the store, some at once; not those that this agent is doing. Gives what each came
+   * to; none of them rejects.
    *
    * @throws ConfigurationError without a `store`; StoreError when it cannot be asked.
    */
@@ -161,12 +162,10 @@ export class Agent<Answer = string> implements AsyncDisposable {
         'store',
         'recover() needs the option store: without one, nothing outlives a crash.',
       )
-    return recoverRuns(
-      store,
-      options,
-      this.#parts.runtime.now(),
-      (id, rest) => this.resumeStream(id, rest).result,
-    )
+    return recoverRuns(store, options, this.#parts.runtime.now(), {
+      isRunning: (id) => this.#conversations.get(id).isRunning,
+      resume: (id, rest) => this.resumeStream(id, rest).result,
+    })
   }
 
   /**

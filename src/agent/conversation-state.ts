@@ -1,4 +1,5 @@
-import { ConcurrentRunError, isTercetError, messageOf, StoreError } from '../errors.ts'
+import { ConcurrentRunError, ConflictError, isTercetError, messageOf, StoreError } from '../errors.ts'
+import { canonicalJson } from '../json.ts'
 import type { Entry } from '../transcript/entry.ts'
 import type { ConversationStore } from '../transcript/store.ts'
 import { checkEntry, encodeEntry } from '../transcript/stored-entry.ts'
@@ -10,8 +11,9 @@ export class ConversationState {
   #transcript = new Transcript()
   readonly #store: ConversationStore | undefined
   #stored = 0
-  /** Entries up to here that are not stored never will be: another process went on with the conversation. */
-  #lostUntil: number | undefined
+  /** What of a run is not stored never will be: another process went on with the conversation. */
+  #isLost = false
+  #isDeleted = false
   /** An append failed, and what it was to write may be stored all the same. */
   #inDoubt = false
   /** The last visit to the store. They come one after another: before one is over, no other knows the version. */
@@ -52,6 +54,20 @@ export class ConversationState {
       return this.#append(store)
     })
     return this.#saving
+  }
+
+  /**
+   * Deletes it from the store. Whoever still goes on with it loses: what begins anew by the same id is another conversation,
+   * also when it has become as long as this one.
+   */
+  async delete(): Promise<void> {
+    this.#isDeleted = true
+    try {
+      await this.#store?.init()
+      await this.#store?.delete(this.id)
+    } catch (error) {
+      throw this.#storeError('delete', error)
+    }
   }
 
   /** Brings in what the store has beyond what is known here, as far as position `to`. */
@@ -95,6 +111,7 @@ export class ConversationState {
   }
 
   async #append(store: ConversationStore): Promise<void> {
+    if (this.#isDeleted) throw new ConflictError(this.id, this.#stored, 0)
     if (this.#inDoubt) await this.#settleDoubt(store)
     const entries = this.#transcript.entries.slice(this.#stored)
     if (entries.length === 0) return
@@ -103,7 +120,7 @@ export class ConversationState {
       this.#stored += entries.length
     } catch (error) {
       const isConflict = isTercetError(error) && error.code === 'conflict'
-      if (isConflict) this.#lostUntil = this.#transcript.version
+      if (isConflict) this.#isLost = true
       else this.#inDoubt = true
       throw this.#storeError('append to', error)
     }
@@ -111,24 +128,30 @@ export class ConversationState {
 
   /** Finds out how much of what is not known to be stored is stored: a store may do its work and answer with an error. */
   async #settleDoubt(store: ConversationStore): Promise<void> {
-    const there = await this.#readFrom(store)
-    this.#stored += this.#commonWith(there)
+    const news = await this.#newsIn(store)
+    this.#stored += this.#commonWith(news ?? [])
     this.#inDoubt = false
   }
 
   /** How many of `entries`, which the store has beyond what is known to be stored, are this conversation's own. */
   #commonWith(entries: readonly Entry[]): number {
     const own = this.#transcript.entries.slice(this.#stored)
-    const isOther = (entry: Entry, index: number) => {
-      const mine = own[index]
-      return mine === undefined || encodeEntry(mine) !== encodeEntry(entry)
-    }
-    const first = entries.findIndex(isOther)
+    const first = entries.findIndex((entry, index) => !isSame(entry, own[index]))
     return first < 0 ? entries.length : first
   }
 
-  async #readFrom(store: ConversationStore, to?: number): Promise<Entry[]> {
-    const from = this.#stored
+  /**
+   * What the store has beyond what is known to be stored. `undefined` if not even that is there any more: the conversation
+   * was deleted, and perhaps begun anew.
+   */
+  async #newsIn(store: ConversationStore, to?: number): Promise<readonly Entry[] | undefined> {
+    const last = this.#stored - 1
+    if (last < 0) return this.#readFrom(store, 0, to)
+    const [first, ...news] = await this.#readFrom(store, last, to)
+    return isSame(first, this.#transcript.entries[last]) ? news : undefined
+  }
+
+  async #readFrom(store: ConversationStore, from: number, to?: number): Promise<Entry[]> {
     try {
       await store.init()
       const entries: unknown = await store.read(this.id, from, to)
@@ -142,33 +165,40 @@ export class ConversationState {
   }
 
   async #read(store: ConversationStore, to?: number): Promise<void> {
-    const there = await this.#readFrom(store, to)
-    const landed = this.#inDoubt ? this.#commonWith(there) : 0
+    const news = await this.#newsIn(store, to)
+    const there = news ?? (await this.#readFrom(store, 0, to))
+    const known = news ? this.#transcript.entries.slice(0, this.#stored) : []
+    const landed = news && this.#inDoubt ? this.#commonWith(news) : 0
+    const own = this.#transcript.entries.slice(this.#stored + landed)
+    const isLost = this.#isLost || news === undefined || there.length > landed
     this.#inDoubt = false
-    this.#stored += landed
-    const entries = there.slice(landed)
-    // What a run wrote here and lost to another process is gone with it; messages that were added by hand come after
-    // what is stored.
-    const lost = this.#lostUntil ?? 0
-    const own = this.#transcript.entries.filter(
-      ({ type }, index) => index >= this.#stored && (index >= lost || type === 'message'),
-    )
-    if (this.#lostUntil !== undefined || (entries.length > 0 && own.length > 0)) {
-      const known = this.#transcript.entries.slice(0, this.#stored)
-      this.#transcript = new Transcript([...known, ...entries, ...own])
-      this.#lostUntil = undefined
-    } else {
-      this.add(entries)
-    }
-    this.#stored += entries.length
+    this.#isLost = false
+    this.#stored = known.length + there.length
+    if (!isLost) return
+    if (news && own.length === 0) this.add(there.slice(landed))
+    else this.#transcript = new Transcript([...known, ...there, ...own.filter(isSaidByHand)])
   }
 
-  #storeError(verb: 'append to' | 'read', error: unknown): unknown {
+  #storeError(verb: 'append to' | 'delete' | 'read', error: unknown): unknown {
     if (isTercetError(error)) return error
+    const cure =
+      verb === 'delete'
+        ? 'Mend the store and delete it again.'
+        : 'What it acknowledged is kept; mend the store, and resume the run or run again.'
     return new StoreError(
-      `The store could not ${verb} the conversation "${this.id}": ${messageOf(error)}. ` +
-        'What it acknowledged is kept; mend the store, and resume the run or run again.',
+      `The store could not ${verb} the conversation "${this.id}": ${messageOf(error)}. ${cure}`,
       { cause: error },
     )
   }
 }
+
+/** Of no run: it has not to be told again because another process went on, only later. */
+const isSaidByHand = (entry: Entry): boolean => entry.type === 'message' && entry.runId === undefined
+
+/** A store may give back the members of an entry in another order. */
+function isSame(one: Entry | undefined, other: Entry | undefined): boolean {
+  if (one === undefined || other === undefined || one === other) return one === other
+  return canonicalOf(one) === canonicalOf(other)
+}
+
+const canonicalOf = (entry: Entry): string => canonicalJson(JSON.parse(encodeEntry(entry)))

@@ -45,8 +45,8 @@ export class Conversations {
 
   /** Forgets it here and in the store. */
   async delete(id: string): Promise<void> {
+    const state = this.get(id)
     this.forget(id)
-    await this.#store?.init()
-    await this.#store?.delete(id)
+    await state.delete()
   }
 }

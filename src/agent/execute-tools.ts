@@ -151,7 +151,7 @@ async function execute(
     callId: call.id,
     toolName: call.toolName,
   }
-  const idempotencyKey = `${run.runId}:${call.id}`
+  const idempotencyKey = `${run.fold?.askedBy ?? run.runId}:${call.id}`
   try {
     await run.append({ type: 'tool_started', runId: run.runId, callId: call.id, idempotencyKey })
   } catch (error) {

@@ -1,6 +1,5 @@
 import type { LLMClient, LLMRequest } from '../client/client.ts'
 import type { AgentMemory } from '../memory/memory.ts'
-import type { TokenCounts } from '../memory/tokens.ts'
 import { type View, view } from '../memory/view.ts'
 import type { Message } from '../messages.ts'
 import type { EncodeInput, Protocol } from '../protocol/protocol.ts'
@@ -19,13 +18,13 @@ export async function fitRequest(
   const { counts, memory } = run.settings
   const encode = (messages: readonly Message[]) =>
     protocol.encode({ ...input, messages: withBlocks(run, messages) })
-  const frameTokens = tokensOf(encode([]), counts)
+  const frameTokens = counts.request(encode([]))
 
   let seen = await look(run, client, run.transcript.history(), memory, frameTokens, input)
   let request = encode(seen.messages)
   const { budgetTokens } = seen
   if (budgetTokens === undefined) return request
-  const excess = () => tokensOf(request, counts) - frameTokens - budgetTokens
+  const excess = () => counts.request(request) - frameTokens - budgetTokens
   // More each time: cutting a text by so many tokens may save fewer of them in the request.
   for (let [over, reserved, factor] = [excess(), 0, 1]; over > 0; over = excess(), factor *= 2) {
     if (seen.diagnostics.some(({ code }) => code === 'context_overflow')) return request
@@ -76,8 +75,4 @@ async function look(
   )
   for (const { code, message } of seen.diagnostics) run.diagnose(code, message)
   return seen
-}
-
-function tokensOf({ system = '', tools = [], messages }: LLMRequest, counts: TokenCounts): number {
-  return counts.text(system) + counts.tools(tools) + counts.messages(messages)
 }

@@ -1,4 +1,5 @@
 import pLimit from 'p-limit'
+import { isTercetError, messageOf, StoreError } from '../errors.ts'
 import type { RunResult } from '../events.ts'
 import type { ConversationInfo, ConversationStore } from '../transcript/store.ts'
 import type { PartOptions } from './options.ts'
@@ -13,17 +14,39 @@ export interface RecoverOptions extends PartOptions {
   readonly idleMs?: number
 }
 
-/** Resumes what a crash left in `store`, by `resume`. Gives what each came to, in the order of the ids. */
+/** Resumes what a crash left in `store`, and not what is running here. Gives what each came to, in the order of the ids. */
 export async function recoverRuns<Answer>(
   store: ConversationStore,
   options: RecoverOptions,
   now: number,
-  resume: (conversationId: string, options: PartOptions) => Promise<RunResult<Answer>>,
+  runs: {
+    readonly isRunning: (conversationId: string) => boolean
+    readonly resume: (conversationId: string, options: PartOptions) => Promise<RunResult<Answer>>
+  },
 ): Promise<RunResult<Answer>[]> {
   const { concurrency = 4, idleMs = 0, ...rest } = options
-  await store.init()
-  const left = await store.list({ unfinished: true })
+  const left = await unfinishedIn(store)
   const isIdle = ({ updatedAt }: ConversationInfo) => updatedAt === undefined || now - updatedAt >= idleMs
   const limit = pLimit(concurrency)
-  return Promise.all(left.filter(isIdle).map(({ id }) => limit(() => resume(id, rest))))
+  const isLeft = (info: ConversationInfo) => isIdle(info) && !runs.isRunning(info.id)
+  const recovered = left
+    .filter(isLeft)
+    // Asked again: somebody may have gone on with it while others had their turn.
+    .map(({ id }) => limit(async () => (runs.isRunning(id) ? [] : [await runs.resume(id, rest)])))
+  return (await Promise.all(recovered)).flat()
+}
+
+async function unfinishedIn(store: ConversationStore): Promise<readonly ConversationInfo[]> {
+  try {
+    await store.init()
+    const left: unknown = await store.list({ unfinished: true })
+    if (!Array.isArray(left)) throw new TypeError('list() gave no array of conversations')
+    return left
+  } catch (error) {
+    if (isTercetError(error)) throw error
+    throw new StoreError(
+      `The store could not list its conversations: ${messageOf(error)}. Mend it and recover again.`,
+      { cause: error },
+    )
+  }
 }

@@ -1,4 +1,5 @@
 import { NothingToResumeError, OutputValidationError } from '../errors.ts'
+import { next } from '../transcript/next.ts'
 import { isUndecided, type RunFold } from '../transcript/transcript.ts'
 import { tellRequest } from './ask-approval.ts'
 import type { Decisions } from './decisions.ts'
@@ -20,11 +21,11 @@ export async function resumeRun(run: Run, decisions: Decisions, start: () => voi
   run.stepId = fold.last?.stepId ?? runId
   start()
   const { runtime } = run.settings
-  const decided = decisionEntries(fold, decisions, runtime.now())
+  const decided = decisionEntries(fold, run.secrets.scrubber.value(decisions), runtime.now())
   await tellOpenStep(run, fold, new Set(decided.map(({ callId }) => callId)))
   const isOver = fold.ended?.status === 'done' || fold.ended?.status === 'refused'
   const waits = fold.suspended && decided.length === 0
-  if (isOver || waits) return false
+  if ((isOver || waits) && next(run.transcript, run.policy()).do === 'finish') return false
   if (fold.pending.length > 0) {
     // Who leaves at one of these events has decided nothing yet.
     await run.paced()

@@ -11,10 +11,7 @@ export function usageOf(
   const reported = response.usage
   if (reported && isCount(reported.inputTokens) && isCount(reported.outputTokens)) return countsOf(reported)
   return {
-    inputTokens:
-      counts.text(request.system ?? '') +
-      counts.tools(request.tools ?? []) +
-      counts.messages(request.messages),
+    inputTokens: counts.request(request),
     outputTokens: counts.message(assistant(response.text, response.toolCalls)),
     estimated: true,
   }

@@ -66,3 +66,14 @@ function kindOf(status: number): LLMErrorKind {
   if (status >= 500 && status < 600) return 'overloaded'
   return status >= 400 && status < 500 ? 'invalid_request' : 'unknown'
 }
+
+/** Kinds of failures that come before a model has read anything: nothing was used, and nothing is billed. */
+export const unreadKinds: ReadonlySet<LLMErrorKind> = new Set<LLMErrorKind>([
+  'auth',
+  'quota',
+  'rate_limit',
+  'overloaded',
+  'context_length',
+  'invalid_request',
+  'not_found',
+])

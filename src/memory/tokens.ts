@@ -1,4 +1,4 @@
-import type { ToolDefinition } from '../client/client.ts'
+import type { LLMRequest, ToolDefinition } from '../client/client.ts'
 import type { Content, ContentPart, Message, Reasoning } from '../messages.ts'
 import type { TokenCounter } from './memory.ts'
 
@@ -58,6 +58,11 @@ export class TokenCounts {
       // A wrong count is better than no answer.
     }
     return estimateTokens(text)
+  }
+
+  /** All of what a model reads of a request. */
+  request({ system = '', tools = [], messages }: Pick<LLMRequest, 'system' | 'tools' | 'messages'>): number {
+    return this.text(system) + this.tools(tools) + this.messages(messages)
   }
 
   message(message: Message): number {

@@ -1,6 +1,6 @@
 import type { CallOptions, LLMClient, LLMRequest, LLMResponse } from '../client/client.ts'
-import { clientError, isLLMError } from '../client/thrown.ts'
-import { ConfigurationError, isTercetError, type LLMErrorKind } from '../errors.ts'
+import { clientError, isLLMError, unreadKinds } from '../client/thrown.ts'
+import { ConfigurationError, isTercetError } from '../errors.ts'
 import { TokenCounts } from '../memory/tokens.ts'
 import { assistant, type Usage } from '../messages.ts'
 import {
@@ -79,8 +79,8 @@ function opener(options: BudgetOptions, accounts: Accounts): Opener {
 
   return async (client, request, { signal, scope = {} } = {}) => {
     if (signal?.aborted) throw clientError(signal.reason, client, signal)
-    const { system = '', tools = [], messages, params } = request
-    const input = counts.text(system) + counts.tools(tools) + counts.messages(messages)
+    const { params } = request
+    const input = counts.request(request)
     const output = params?.maxOutputTokens ?? client.capabilities.maxOutputTokens ?? maxOutputTokens
     const expected = { inputTokens: Math.min(input, mostTokens), outputTokens: Math.min(output, mostTokens) }
     const price = await priceOf(client, expected.inputTokens)
@@ -153,24 +153,13 @@ function usageOf(response: LLMResponse, inputTokens: number, counts: TokenCounts
   return isBilled ? usage : rest
 }
 
-/** Failures that come before a model has read anything. */
-const unbilled: ReadonlySet<LLMErrorKind> = new Set<LLMErrorKind>([
-  'auth',
-  'quota',
-  'rate_limit',
-  'overloaded',
-  'context_length',
-  'invalid_request',
-  'not_found',
-])
-
 /** What a call cost that has no response: as much as was reserved, unless it is known that nothing was billed. */
 function afterFailure(failure: unknown, begun: boolean, reserved: BudgetAmounts): BudgetAmounts {
   if (begun || failure === undefined) return reserved
   // Such as a missing key, or another budget: nothing was sent.
   if (isTercetError(failure) && !isLLMError(failure)) return nothing
   const error = clientError(failure, { provider: '', model: '' })
-  return isLLMError(error) && unbilled.has(error.kind) ? { ...nothing, calls: 1 } : reserved
+  return isLLMError(error) && unreadKinds.has(error.kind) ? { ...nothing, calls: 1 } : reserved
 }
 
 const count = () => integer(0)

@@ -6,8 +6,8 @@ import type {
   LLMResponse,
   ModelName,
 } from '../client/client.ts'
-import { clientError, isLLMError } from '../client/thrown.ts'
-import type { LLMErrorKind, TercetError } from '../errors.ts'
+import { clientError, isLLMError, unreadKinds } from '../client/thrown.ts'
+import type { TercetError } from '../errors.ts'
 import type { TokenCounter } from '../memory/memory.ts'
 import { TokenCounts } from '../memory/tokens.ts'
 import { assistant } from '../messages.ts'
@@ -181,11 +181,12 @@ class RateLimiter {
     return Object.fromEntries(known)
   }
 
-  #estimate({ system = '', messages, tools = [], responseFormat, params }: LLMRequest): Amounts {
+  #estimate(request: LLMRequest): Amounts {
+    const { responseFormat, params } = request
     const { minOutputReserve = 500, outputTokensPerMinute = mostTokens } = this.#options
     const counts = this.#counts
     const schema = responseFormat ? counts.text(JSON.stringify(responseFormat.schema)) : 0
-    const inputTokens = counts.text(system) + counts.tools(tools) + counts.messages(messages) + schema
+    const inputTokens = counts.request(request) + schema
     const outputTokens = Math.max(minOutputReserve, finite(params?.maxOutputTokens))
     return amountsOf(inputTokens, Math.min(outputTokens, outputTokensPerMinute))
   }
@@ -225,23 +226,12 @@ function difference(a: Amounts, b: Amounts): Amounts {
   }
 }
 
-/** Failures that come before a model has read anything. */
-const refusals: ReadonlySet<LLMErrorKind> = new Set<LLMErrorKind>([
-  'auth',
-  'quota',
-  'rate_limit',
-  'overloaded',
-  'context_length',
-  'invalid_request',
-  'not_found',
-])
-
 /** What a call took that has no response; what was reserved, where nobody knows. */
 function takenByFailure(error: TercetError | undefined, reserved: Amounts): Amounts {
   if (error === undefined) return reserved
   // Such as a missing package, or a budget: nothing was sent.
   if (!isLLMError(error)) return { ...amountsOf(0, 0), requests: 0 }
-  return refusals.has(error.kind) ? amountsOf(0, 0) : reserved
+  return unreadKinds.has(error.kind) ? amountsOf(0, 0) : reserved
 }
 
 /** Gates by name. Those that are as good as new, and that nobody is before or behind, are forgotten when there are many. */

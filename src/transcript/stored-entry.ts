@@ -13,7 +13,7 @@ import {
   text,
   that,
 } from '../options.ts'
-import type { BlockChange, Entry } from './entry.ts'
+import type { BlockChange, Decision, Entry } from './entry.ts'
 
 /** The version of the JSON that entries are stored as. It grows when a stored entry could no longer be read. */
 export const entryVersion = 1
@@ -145,17 +145,26 @@ const blockChanges: Readonly<Record<BlockChange['do'], Checks>> = {
   settle: { label: filledText(), proposalId: filledText(), approved: flag },
 }
 
-// Exact, unlike the other checks: blocks that miss a change without anyone noticing would be wrong ever after.
-const blockChange: Check = {
-  wanted: 'a change of memory blocks',
-  find: (value, path) => {
-    const kind = isJsonObject(value) ? value['do'] : undefined
-    if (typeof kind !== 'string' || !Object.hasOwn(blockChanges, kind)) {
-      return { path, says: 'must be a known change of memory blocks', value }
-    }
-    // One of the keys of `blockChanges`, as was just asked.
-    return members(blockChanges[kind as BlockChange['do']]).find(value, path)
-  },
+// Exact, unlike the other kinds of things: blocks that miss a change without anyone noticing would be wrong ever after.
+const blockChange = variant('do', 'change of memory blocks', blockChanges)
+
+// The same: what nobody here understands is no permission.
+const decision = variant('decision', 'decision', {
+  approve: { parameters: optional(object()) },
+  deny: { reason: optional(text()) },
+  edit: { parameters: object() },
+} satisfies Record<Decision['decision'], Checks>)
+
+/** An object of one of these shapes, by the name that its member `key` has. */
+function variant(key: string, what: string, byName: Readonly<Record<string, Checks>>): Check {
+  return {
+    wanted: `a ${what}`,
+    find: (value, path) => {
+      const name = isJsonObject(value) ? value[key] : undefined
+      const shape = typeof name === 'string' && Object.hasOwn(byName, name) ? byName[name] : undefined
+      return shape ? members(shape).find(value, path) : { path, says: `must be a known ${what}`, value }
+    },
+  }
 }
 
 const shapes: Readonly<Record<Entry['type'], Checks>> = {
@@ -201,7 +210,7 @@ const shapes: Readonly<Record<Entry['type'], Checks>> = {
   approval_decided: {
     runId: filledText(),
     callId: filledText(),
-    decision: members({ decision: filledText(), parameters: optional(object()), reason: optional(text()) }),
+    decision,
   },
   run_suspended: { runId: filledText() },
   run_resumed: { runId: filledText(), attemptId: filledText() },

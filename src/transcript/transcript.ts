@@ -16,6 +16,7 @@ import type {
   Entry,
   ReplyEntry,
   RunEndedEntry,
+  RunResumedEntry,
   ToolFinishedEntry,
 } from './entry.ts'
 
@@ -108,16 +109,17 @@ export class Transcript {
         if (this.#run) this.#run.suspended = true
         return
       case 'run_resumed':
-        this.#resume()
+        this.#resume(entry)
         return
       case 'block':
         return
     }
   }
 
-  #resume(): void {
+  #resume({ attemptId }: RunResumedEntry): void {
     const run = this.#run
     if (!run) return
+    run.attemptId = attemptId
     run.suspended = false
     run.resumed = true
     // What was cut off is said anew: no model is asked to go on from half a sentence of its own.
@@ -212,6 +214,13 @@ export class Transcript {
 /** What has happened in one run so far. */
 export interface RunFold {
   readonly runId: string
+  /** Who goes on with it: the run by itself, and then whoever resumed it last. */
+  attemptId: string
+  /**
+   * Who that was when the last reply was given: what the keys of its calls begin with. So they are the same for whoever
+   * resumes the run, and others where it is resumed in a fork, and a call of the same id may be another one.
+   */
+  askedBy: string
   /** Model replies, of every kind. */
   iterations: number
   toolRounds: number
@@ -279,6 +288,8 @@ function closed({ message, calls, results }: Exchange, run: RunFold | undefined)
 function newRun(runId: string): RunFold {
   return {
     runId,
+    attemptId: runId,
+    askedBy: runId,
     iterations: 0,
     toolRounds: 0,
     last: undefined,
@@ -302,6 +313,7 @@ function newRun(runId: string): RunFold {
 function countReply(run: RunFold, entry: ReplyEntry): void {
   run.iterations++
   run.last = entry
+  run.askedBy = run.attemptId
   run.resumed = false
   run.usage = addUsage(run.usage, entry.usage)
   if (entry.plan !== undefined) run.plan = entry.plan

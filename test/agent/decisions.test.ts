@@ -1,6 +1,16 @@
 import { describe, expect, test } from 'vitest'
-import { Agent, approve, ConfigurationError, deny, edit } from '../../src/index.ts'
-import { ScriptedClient } from '../../src/testing/index.ts'
+import {
+  Agent,
+  approve,
+  ConfigurationError,
+  deny,
+  type Entry,
+  edit,
+  secret,
+  ToolSet,
+} from '../../src/index.ts'
+import { calls, ScriptedClient } from '../../src/testing/index.ts'
+import { approvalStage, begin } from './approval-stage.ts'
 
 test('decisions are JSON, so they can come from anywhere', () => {
   const all = { a: approve(), b: approve({ n: 1 }), c: deny(), d: deny('No.'), e: edit({ n: 2 }) }
@@ -49,4 +59,37 @@ describe('a decision that is none is refused before anything is done, with its p
       'resume() has no option "decisions.p.reason". Known: decision, parameters.',
     )
   })
+})
+
+describe('a decision in the store that is none', () => {
+  test.each([{ decision: 'defer' }, { decision: 'edit' }, { decision: 'toString' }, 'approve'])(
+    'is no permission: %o',
+    async (decision) => {
+      const { agent, ran, store } = approvalStage([calls(['pay', { n: 1 }, 'p']), 'Well.'])
+      const { runId } = await begin(agent())
+      await store.append('c', 4, [
+        { type: 'run_resumed', runId, attemptId: 'a' },
+        { type: 'approval_decided', runId, callId: 'p', decision } as Entry,
+      ])
+      const result = await agent().resumeStream('c').result
+      expect(result).toMatchObject({ status: 'failed', error: { code: 'corrupt_entry', position: 5 } })
+      expect(ran).toEqual([])
+    },
+  )
+})
+
+test('a decision with a secret in it can be delivered twice', async () => {
+  const { agent, make } = approvalStage([calls(['pay', { n: 1 }, 'p']), 'Paid.'])
+  const pay = () =>
+    new ToolSet({
+      name: 'bank',
+      description: 'A bank',
+      config: { key: secret('sk-1234567890') },
+      tools: [make('pay')],
+    })
+  const worker = () => agent({ tools: [pay()] })
+  await begin(worker())
+  const decisions = { p: deny('Never with sk-1234567890.') }
+  expect(await worker().resume('c', { decisions })).toBe('Paid.')
+  expect(await worker().resume('c', { decisions })).toBe('Paid.')
 })

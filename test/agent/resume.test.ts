@@ -11,6 +11,7 @@ import {
   tool,
 } from '../../src/index.ts'
 import { calls, checkEvents, fails, hangs, json, ScriptedClient } from '../../src/testing/index.ts'
+import { until } from '../support/outcome.ts'
 
 const conversation = 'c'
 
@@ -213,6 +214,37 @@ describe('a run is resumed', () => {
     expect(call).toEqual({ id: 'p', toolName: 'pay', parameters: { amount: 5 } })
   })
 
+  it('in a fork, where another call has another key, even if it has the same id', async () => {
+    paid.length = 0
+    const store = new MemoryStore()
+    const one = process(store, [calls(['look', {}, 'l']), calls(['pay', { amount: 1 }, 'p']), 'Paid.'])
+    await one.agent.run('Pay.', { conversation })
+    const two = process(store, [calls(['pay', { amount: 2 }, 'p']), 'Paid.'])
+    const looked = (await store.read(conversation)).findIndex(({ type }) => type === 'tool_finished') + 1
+    const fork = await two.agent.conversation(conversation).fork(looked)
+    expect(await fork.resume()).toBe('Paid.')
+    expect(new Set(paid).size).toBe(2)
+
+    // What the first was asked, the fork of it was asked, too.
+    const asked = (await store.read(conversation)).findLastIndex(({ type }) => type === 'tool_started')
+    const three = process(store, ['Paid.'])
+    await (await three.agent.conversation(conversation).fork(asked)).resume()
+    expect(paid[2]).toBe(paid[0])
+  })
+
+  it('in earnest, when entries that somebody wrote say that it is done or waits, and there is no answer', async () => {
+    const begun: Entry = { type: 'input', runId: 'r', message: { role: 'user', content: 'Go' } }
+    for (const last of [
+      { type: 'run_ended', runId: 'r', status: 'done' },
+      { type: 'run_suspended', runId: 'r' },
+    ] satisfies Entry[]) {
+      const store = new MemoryStore()
+      await store.append(conversation, 0, [begun, last])
+      expect(await process(store, ['Done.']).agent.resume(conversation)).toBe('Done.')
+      expect(typesOf(await store.read(conversation)).slice(2)).toEqual(['run_resumed', 'reply', 'run_ended'])
+    }
+  })
+
   it('only if one has begun', async () => {
     const { agent } = process(new MemoryStore(), [])
     await expect(agent.resume('nobody')).rejects.toBeInstanceOf(NothingToResumeError)
@@ -284,6 +316,32 @@ describe('recover()', () => {
     const agent = new Agent({ client: new ScriptedClient(['Done.']), store, runtime: { now: () => 10_000 } })
     const results = await agent.recover({ idleMs: 5_000 })
     expect(results.map(({ conversationId }) => conversationId)).toEqual(['old'])
+  })
+
+  it('leaves alone what this agent is doing: a run that its user stops stays stopped', async () => {
+    const store = new MemoryStore()
+    await store.append('left', 0, [open('left')])
+    const { agent, client } = process(store, [hangs(), 'Done.', 'Begun anew.'])
+    const stream = agent.runStream('Go', { conversation })
+    const { result } = stream
+    await until(() => client.calls === 1)
+    const recovering = agent.recover()
+    stream.abort()
+    expect((await recovering).map(({ conversationId }) => conversationId)).toEqual(['left'])
+    expect(await result).toMatchObject({ status: 'aborted' })
+    expect(client.calls).toBe(2)
+  })
+
+  it.each([
+    ['throws', () => Promise.reject(new Error('no connection')), 'no connection'],
+    ['lists nothing that is a list', async () => 'none', 'no array'],
+  ])('says so when the store %s', async (_, list, says) => {
+    const store = Object.assign(new MemoryStore(), { list })
+    const agent = new Agent({ client: new ScriptedClient([]), store: store as never })
+    await expect(agent.recover()).rejects.toMatchObject({
+      code: 'store',
+      message: expect.stringContaining(says),
+    })
   })
 
   it('needs a store', async () => {

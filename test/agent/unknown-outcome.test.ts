@@ -4,6 +4,7 @@ import {
   type Decision,
   edit,
   isEvent,
+  type ToolCall,
   toolError,
   toolResult,
   type UnknownOutcome,
@@ -118,6 +119,42 @@ describe('a call that had begun when its process died', () => {
     await agent({ onUnknownOutcome: () => 'execute', policy: { deny: 'pay' } }).resume('c')
     expect(ran).toEqual([])
   })
+})
+
+test('a call that had begun is unknown, not "not executed", also beside one that runs alone by now', async () => {
+  const { agent, client, make, ran, store } = approvalStage(
+    [calls(['pay', { n: 1 }, 'p'], ['look', {}, 'l']), 'Well.', 'Well.'],
+    { policy: {}, toolConcurrency: 1 },
+  )
+  await begin(agent())
+  const entries = await store.read('c')
+  await store.delete('c')
+  await store.append(
+    'c',
+    0,
+    entries.slice(
+      0,
+      entries.findIndex(({ type }) => type === 'tool_finished'),
+    ),
+  )
+  ran.length = 0
+  await agent({ tools: [make('pay'), make('look', { exclusive: true })] }).resume('c')
+  expect(ran.map(({ toolName }) => toolName)).toEqual(['look'])
+  expect(resultsShown(client)).toEqual([
+    'Outcome unknown: the call was started and interrupted. Find out before you repeat it.',
+    'look is done',
+  ])
+})
+
+test('a call that a hook gave to another tool is judged by that one', async () => {
+  const { agent, client, make, ran } = await interrupted()
+  const tools = [make('pay', { effect: 'read' }), make('look')]
+  const hooks = { beforeTool: (call: ToolCall) => ({ ...call, toolName: 'look' }) }
+  await agent({ tools, hooks }).resume('c')
+  expect(ran).toEqual([])
+  expect(resultsShown(client)).toEqual([
+    'Outcome unknown: the call was started and interrupted. Find out before you repeat it.',
+  ])
 })
 
 test('the handler is told the parameters that were approved, not those of the model', async () => {

@@ -1,5 +1,5 @@
 import type { LLMClient, LLMRequest } from '../../client/client.ts'
-import { isPlainObject, type JsonObject } from '../../json.ts'
+import { isPlainObject, type JsonObject, jsonCopy } from '../../json.ts'
 import type { Message } from '../../messages.ts'
 import { outputJson } from '../../tools/output.ts'
 import { CompiledSchema } from '../../tools/schema.ts'
@@ -11,8 +11,7 @@ export function askedOfModel(
   request: LLMRequest,
 ): JsonObject {
   const numbered = { ...request, messages: withNumberedCalls(request.messages) }
-  // What comes out of JSON is JSON.
-  return JSON.parse(JSON.stringify({ provider, model, request: numbered })) as JsonObject
+  return { provider, model, request: jsonCopy(numbered) as unknown as JsonObject } // what comes out of JSON is JSON
 }
 
 /** The ids of calls and plans are `call_1`, `call_2`, … in the order in which they appear. */

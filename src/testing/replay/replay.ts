@@ -3,6 +3,7 @@ import type { Agent } from '../../agent/agent.ts'
 import type { Hooks } from '../../agent/hooks.ts'
 import type { RunOptions } from '../../agent/options.ts'
 import type { LLMClient } from '../../client/client.ts'
+import { jsonCopy } from '../../json.ts'
 import { type Check, checkOptions, object, oneOf, optional } from '../../options.ts'
 import { createRuntime, type Runtime } from '../../runtime.ts'
 import type { Tool } from '../../tools/tool.ts'
@@ -10,7 +11,7 @@ import type { Entry } from '../../transcript/entry.ts'
 import type { ConversationStore } from '../../transcript/store.ts'
 import { ReplayClient } from './client.ts'
 import { passagesOf } from './runs.ts'
-import { asJson, type FirstDifference, ReplayStore } from './store.ts'
+import { type FirstDifference, ReplayStore } from './store.ts'
 import { ReplayTools } from './tools.ts'
 
 /** What a replayed agent is made with instead of a model, a store and a clock: `new Agent({ ...parts, … })`. */
@@ -60,7 +61,7 @@ export async function replay<Answer>(
   options: ReplayOptions = {},
 ): Promise<ReplayReport> {
   checkOptions('replay', options, checks)
-  const recorded = asJson(entries)
+  const recorded = jsonCopy(entries)
   const stop = new AbortController()
   const store = new ReplayStore(recorded, () => stop.abort('it differs'))
   const client = new ReplayClient(options.protocol ?? 'native')

@@ -1,4 +1,4 @@
-import type { JsonValue } from '../../json.ts'
+import { type JsonValue, jsonCopy } from '../../json.ts'
 import type { Entry } from '../../transcript/entry.ts'
 import { MemoryStore } from '../../transcript/store.ts'
 import { jsonDifferences } from '../json-difference.ts'
@@ -43,7 +43,7 @@ export class ReplayStore extends MemoryStore {
 
   override async append(id: string, expectedVersion: number, entries: readonly Entry[]): Promise<number> {
     const version = await super.append(id, expectedVersion, entries)
-    for (const entry of entries) this.#compare(asJson(entry))
+    for (const entry of entries) this.#compare(jsonCopy(entry))
     return version
   }
 
@@ -83,9 +83,6 @@ export class ReplayStore extends MemoryStore {
     if (found) this.#difference = { position, ...found }
   }
 }
-
-/** What comes out of JSON: what was `undefined` is not there any more. */
-export const asJson = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T
 
 /** Names the half of the ledger that an entry is, and its call. */
 function callIn(entry: Entry): string | undefined {
