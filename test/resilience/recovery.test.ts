@@ -3,7 +3,6 @@ import type { LLMResponse } from '../../src/client/client.ts'
 import type { LLMError } from '../../src/errors.ts'
 import { fallbackAnswer } from '../../src/resilience/fallback-answer.ts'
 import {
-  type Recovery,
   type RecoveryContext,
   type RecoveryOptions,
   type RecoveryStrategy,
