@@ -262,7 +262,7 @@ export const agentChecks: Checks = {
   contextWindow: optional(integer(1)),
   maxOutputTokens: optional(integer(1)),
   countTokens: optional(fn()),
-  params: optional(modelParamsCheck),
+  params: optional(modelParamsCheck()),
   stream: optional(flag()),
   concurrency: optional(oneOf('queue', 'reject')),
   hooks: optional(either(hooks, list(hooks))),
@@ -277,7 +277,7 @@ export const partChecks: Checks = {
   signal: optional(withMethods('an AbortSignal', 'addEventListener', 'removeEventListener')),
   context: optional(that('anything', () => true)),
   principal: optional(filledText()),
-  params: optional(modelParamsCheck),
+  params: optional(modelParamsCheck()),
   stream: optional(flag()),
 }
 

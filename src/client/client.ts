@@ -1,7 +1,7 @@
 import type { ErrorInfo, LLMErrorKind } from '../errors.ts'
 import type { JsonSchema, JsonValue } from '../json.ts'
 import type { Message, Reasoning, ToolCall, Usage } from '../messages.ts'
-import { filledText, flag, integer, list, number, object, optional, text } from '../options.ts'
+import { type Check, filledText, flag, integer, list, number, object, optional, text } from '../options.ts'
 
 /** The one seam to models. Any object with these members is a client; nothing asks for a class. */
 export interface LLMClient {
@@ -88,17 +88,18 @@ export interface ModelParams {
   readonly extra?: { readonly [name: string]: JsonValue }
 }
 
-/** What sampling settings have to be. */
-export const modelParamsCheck = object({
-  temperature: optional(number(0)),
-  topP: optional(number(0, 1)),
-  maxOutputTokens: optional(integer(1)),
-  stop: optional(list(text())),
-  seed: optional(integer(Number.MIN_SAFE_INTEGER)),
-  reasoningEffort: optional(filledText()),
-  parallelToolCalls: optional(flag()),
-  extra: optional(object()),
-})
+/** What sampling settings have to be. A function, so that bundles without it are without it. */
+export const modelParamsCheck = (): Check =>
+  object({
+    temperature: optional(number(0)),
+    topP: optional(number(0, 1)),
+    maxOutputTokens: optional(integer(1)),
+    stop: optional(list(text())),
+    seed: optional(integer(Number.MIN_SAFE_INTEGER)),
+    reasoningEffort: optional(filledText()),
+    parallelToolCalls: optional(flag()),
+    extra: optional(object()),
+  })
 
 export interface CallOptions {
   readonly signal?: AbortSignal

@@ -7,7 +7,7 @@ import { type ClientMiddleware, type LLMRequest, type ModelParams, modelParamsCh
  * @throws ConfigurationError
  */
 export function defaultParams(params: ModelParams): ClientMiddleware {
-  checkMembers('defaultParams', { params }, { params: modelParamsCheck })
+  checkMembers('defaultParams', { params }, { params: modelParamsCheck() })
   const { maxOutputTokens } = given(params)
   const filled = (request: LLMRequest): LLMRequest => ({
     ...request,

@@ -124,7 +124,7 @@ export class ProviderRegistry {
    * @throws ConfigurationError
    */
   defaults(model: string, params: ModelParams): this {
-    checkMembers('defaults()', { model, params }, { model: filledText(), params: modelParamsCheck })
+    checkMembers('defaults()', { model, params }, { model: filledText(), params: modelParamsCheck() })
     this.#defaults.set(model, { ...params })
     return this
   }
@@ -194,7 +194,7 @@ const configChecks = (): Record<keyof ProviderConfig, Check> => ({
   apiKey: optional(hidden(that('a key, a secret() or a function that gives one', isApiKey))),
   baseURL: optional(hidden(filledText())),
   defaultModel: optional(filledText()),
-  params: optional(modelParamsCheck),
+  params: optional(modelParamsCheck()),
 })
 
 const definitionChecks = (): Record<keyof ProviderDefinition, Check> => ({

@@ -17,7 +17,7 @@ export interface Candidate {
 
 const client = that('an LLMClient with provider, model, capabilities and call()', isClient)
 
-const candidate = object({ client, params: optional(modelParamsCheck) })
+const candidate = object({ client, params: optional(modelParamsCheck()) })
 
 /** A list of clients, each perhaps with its params. */
 export const candidatesCheck: Check = that(

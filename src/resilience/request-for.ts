@@ -19,12 +19,9 @@ export class MadeRequests {
   ): Promise<LLMRequest> {
     if (!requestFor) return request
     const last = this.#last.get(requestFor) ?? { client: original, request }
-    const made =
-      last.client === client
-        ? { client, request: last.request }
-        : { client, request: await requestFor(client) }
-    this.#last.set(requestFor, made)
-    return made.request
+    const made = last.client === client ? last.request : await requestFor(client)
+    this.#last.set(requestFor, { client, request: made })
+    return made
   }
 }
 

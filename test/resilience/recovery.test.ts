@@ -3,7 +3,6 @@ import type { LLMResponse } from '../../src/client/client.ts'
 import type { LLMError } from '../../src/errors.ts'
 import { fallbackAnswer } from '../../src/resilience/fallback-answer.ts'
 import {
-  type Recovery,
   type RecoveryContext,
   type RecoveryOptions,
   type RecoveryStrategy,
@@ -18,7 +17,7 @@ const strategy = (recover: RecoveryStrategy['recover']): RecoveryStrategy => ({ 
 describe('recovery', () => {
   test('makes the call again when a strategy has put things right', async () => {
     const asked: [string, RecoveryContext][] = []
-    const renew = strategy(async (error, context): Promise<Recovery> => {
+    const renew = strategy(async (error, context) => {
       asked.push([error.kind, context])
       return 'retry'
     })
