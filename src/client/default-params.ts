@@ -16,10 +16,17 @@ export function defaultParams(params: ModelParams): ClientMiddleware {
   return (next) => {
     const { stream, close } = next
     return {
-      provider: next.provider,
-      model: next.model,
+      // Asked each time: a client may change what it is, such as a SwitchableClient.
+      get provider() {
+        return next.provider
+      },
+      get model() {
+        return next.model
+      },
       // Who fits a request into the context window keeps room for the answer.
-      capabilities: { ...next.capabilities, ...(maxOutputTokens !== undefined && { maxOutputTokens }) },
+      get capabilities() {
+        return { ...next.capabilities, ...(maxOutputTokens !== undefined && { maxOutputTokens }) }
+      },
       call: (request, options) => next.call(filled(request), options),
       ...(stream && { stream: (request, options) => stream.call(next, filled(request), options) }),
       ...(close && { close: () => close.call(next) }),

@@ -21,9 +21,16 @@ export function metered(
 ): LLMClient {
   const { stream, close } = next
   return {
-    provider: next.provider,
-    model: next.model,
-    capabilities: next.capabilities,
+    // Asked each time: a client may change what it is, such as a SwitchableClient.
+    get provider() {
+      return next.provider
+    },
+    get model() {
+      return next.model
+    },
+    get capabilities() {
+      return next.capabilities
+    },
     call: async (request, options) => {
       const meter = await open(request, options)
       const signal = options?.signal

@@ -40,9 +40,16 @@ export function timeout(options: TimeoutOptions = {}): ClientMiddleware {
   return (next) => {
     const { stream, close } = next
     return {
-      provider: next.provider,
-      model: next.model,
-      capabilities: next.capabilities,
+      // Asked each time: a client may change what it is, such as a SwitchableClient.
+      get provider() {
+        return next.provider
+      },
+      get model() {
+        return next.model
+      },
+      get capabilities() {
+        return next.capabilities
+      },
       call: async (request, callOptions) => {
         const deadline = new Deadline(next, limits, callOptions)
         const { options: timed, signal } = deadline
