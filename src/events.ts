@@ -7,14 +7,16 @@ import type { Channel } from './protocol/protocol.ts'
 /**
  * What a run tells while it happens. Facts, in order, as JSON; nobody changes a run by changing an event.
  *
- * run_start ( steering* (retry | failover)* [stream_start (token | retracted | retry | failover)* stream_end] usage?
- *             plan? ( step (tool_execution | approval_required)* tool_results | final_response )? )* run_end
+ * run_start ( steering* (compaction | retry | failover)*
+ *             [stream_start (token | retracted | compaction | retry | failover)* stream_end] usage? plan?
+ *             ( step (tool_execution | approval_required | compaction)* tool_results | final_response )? )* run_end
  *
  * A `diagnostic` may stand anywhere between `run_start` and `run_end`.
  */
 export type AgentEvent =
   | AgentRunStart
   | AgentSteeringEvent
+  | AgentCompactionEvent
   | AgentStreamStart
   | AgentToken
   | AgentRetracted
@@ -34,6 +36,7 @@ export type AgentEvent =
 export const eventTypes = [
   'run_start',
   'steering',
+  'compaction',
   'stream_start',
   'token',
   'retracted',
@@ -69,6 +72,26 @@ export interface AgentRunStart extends RunEvent {
 export interface AgentSteeringEvent extends StepEvent {
   readonly type: 'steering'
   readonly message: UserMessage
+}
+
+/** What a compaction came to. */
+export interface CompactionReport {
+  /** Messages that requests no longer hold. */
+  readonly messagesCompacted: number
+  /** Summaries that were written: one for each part that fits the model that writes them. */
+  readonly summaries: number
+  /** Estimates of the messages that a request held before, and holds now. */
+  readonly tokensBefore: number
+  readonly tokensAfter: number
+}
+
+/** From here on requests hold a summary in place of older messages, which stay in the transcript. */
+export interface AgentCompactionEvent extends StepEvent, CompactionReport {
+  readonly type: 'compaction'
+  /** What the summaries cost: it is part of the run's usage. Absent if the compactor does not say. */
+  readonly usage?: Usage
+  readonly provider?: string
+  readonly model?: string
 }
 
 export interface AgentStreamStart extends StepEvent {
@@ -184,7 +207,9 @@ export type DiagnosticCode =
   | 'parameter_dropped'
   | 'history_repaired'
   | 'context_overflow'
+  | 'context_exhausted'
   | 'memory_failed'
+  | 'compaction_failed'
   | 'hook_failed'
   | 'policy_failed'
   | 'listener_failed'

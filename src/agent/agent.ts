@@ -1,6 +1,6 @@
 import type { LLMClient, LLMRequest } from '../client/client.ts'
 import { AgentClosedError, ConfigurationError } from '../errors.ts'
-import type { AgentEvent, RunResult } from '../events.ts'
+import type { AgentEvent, CompactionReport, RunResult } from '../events.ts'
 import { jsonCopy } from '../json.ts'
 import { SimpleAgentMemory } from '../memory/simple.ts'
 import { TokenCounts } from '../memory/tokens.ts'
@@ -224,6 +224,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     return conversationOf(this.#conversations.get(id).id, {
       all: this.#conversations,
       runner: this,
+      compact: (state, signal) => this.#compact(state, signal),
       scrubbed: (promise) => this.#scrubbed(promise),
     })
   }
@@ -324,7 +325,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
         queue,
         inbox,
         listen: (event) => {
-          if (event.type === 'usage') this.#usage = addUsage(this.#usage, event.usage)
+          if ('usage' in event && event.type !== 'run_end') this.#count(event.usage)
           this.#listeners.tell(event)
         },
       })
@@ -335,6 +336,34 @@ export class Agent<Answer = string> implements AsyncDisposable {
         return result as RunResult<unknown> as RunResult<Answer>
       })
     })
+  }
+
+  async #compact(
+    conversation: ConversationState,
+    signal: AbortSignal | undefined,
+  ): Promise<CompactionReport> {
+    if (this.#closing.signal.aborted) throw new AgentClosedError()
+    const { compactor } = this.#options
+    if (!compactor) {
+      throw new ConfigurationError('compactor', 'compact() needs the option compactor of the agent.')
+    }
+    const { compactConversation } = await import('./compact-conversation.ts')
+    const work = compactConversation(compactor, {
+      conversation,
+      counts: this.#parts.counts,
+      agentName: this.name,
+      signals: [signal, this.#closing.signal],
+      concurrency: this.#options.concurrency ?? 'queue',
+      scrubbed: (entry) => this.#scrubber.value(entry),
+      onUsage: (usage) => this.#count(usage),
+    })
+    const ended = work.catch(() => {})
+    this.#running.add(ended)
+    return work.finally(() => this.#running.delete(ended))
+  }
+
+  #count(usage: Usage = noUsage): void {
+    this.#usage = addUsage(this.#usage, usage)
   }
 
   async #close(): Promise<void> {

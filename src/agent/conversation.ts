@@ -1,6 +1,8 @@
+import type { CompactionReport } from '../events.ts'
 import type { Content, Message, Usage } from '../messages.ts'
 import { checkMembers, integer, optional } from '../options.ts'
 import type { Entry } from '../transcript/entry.ts'
+import type { ConversationState } from './conversation-state.ts'
 import type { Conversations } from './conversations.ts'
 import type { ResumeOptions, RunOptions } from './options.ts'
 import type { RunStream } from './run-stream.ts'
@@ -29,6 +31,14 @@ export interface Conversation<Answer = string> {
    * @throws ConfigurationError if `at` is no whole number from 0 up.
    */
   fork(at?: number): Promise<Conversation<Answer>>
+  /**
+   * Lets the agent's `compactor` summarise all messages that do not have to stay, when no run is going on. A conversation in
+   * which there is too little to summarise stays as it is.
+   *
+   * @throws ConfigurationError without a `compactor`; what the compactor throws, the signal's reason, and ConflictError when
+   * another process goes on with the conversation.
+   */
+  compact(options?: { readonly signal?: AbortSignal }): Promise<CompactionReport>
   /** Forgets it, here and in the store. */
   delete(): Promise<void>
 }
@@ -47,6 +57,7 @@ interface Runner<Answer> {
 interface Surroundings<Answer> {
   readonly all: Conversations
   readonly runner: Runner<Answer>
+  readonly compact: (state: ConversationState, signal: AbortSignal | undefined) => Promise<CompactionReport>
   /** Settles as the promise does, its error without secrets: what a store throws may hold some. */
   readonly scrubbed: <T>(promise: Promise<T>) => Promise<T>
 }
@@ -76,6 +87,7 @@ export function conversationOf<Answer>(id: string, around: Surroundings<Answer>)
       await scrubbed(Promise.resolve(fork.save()))
       return conversationOf(fork.id, around)
     },
+    compact: ({ signal } = {}) => scrubbed(around.compact(state(), signal)),
     delete: () => scrubbed(all.delete(id)),
   }
 }

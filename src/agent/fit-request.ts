@@ -1,6 +1,6 @@
 import type { LLMClient, LLMRequest } from '../client/client.ts'
 import type { AgentMemory } from '../memory/memory.ts'
-import { type View, view } from '../memory/view.ts'
+import { messageBudget, type View, view } from '../memory/view.ts'
 import type { Message } from '../messages.ts'
 import type { EncodeInput, Protocol } from '../protocol/protocol.ts'
 import type { Run } from './run.ts'
@@ -20,7 +20,8 @@ export async function fitRequest(
     protocol.encode({ ...input, messages: withBlocks(run, messages) })
   const frameTokens = counts.request(encode([]))
 
-  let seen = await look(run, client, run.transcript.history(), memory, frameTokens, input)
+  await makeRoom(run, client, frameTokens, input)
+  let seen = await look(run, client, run.transcript.compacted(), memory, frameTokens, input)
   let request = encode(seen.messages)
   const { budgetTokens } = seen
   if (budgetTokens === undefined) return request
@@ -39,6 +40,31 @@ export async function fitRequest(
   return request
 }
 
+/** Summarises older messages before they take up more of the window than they may. */
+async function makeRoom(
+  run: Run,
+  client: LLMClient,
+  overheadTokens: number,
+  input: Pick<EncodeInput, 'params'>,
+): Promise<void> {
+  const { compactor, contextBudget } = run.settings
+  if (!compactor) return
+  const window = windowOf(run, client, input)
+  const { contextWindow } = window
+  const room =
+    contextWindow === undefined
+      ? contextBudget * unknownBudget
+      : Math.min(
+          Math.floor(contextBudget * contextWindow) - overheadTokens,
+          messageBudget({ ...window, contextWindow, overheadTokens }),
+        )
+  const { compactToFit } = await import('./compact.ts')
+  await compactToFit(run, compactor, Math.floor(room))
+}
+
+/** What memories keep to, where nobody knows the window. */
+const unknownBudget = 8_000
+
 /** Blocks are no part of the conversation, so what they add has not passed the scrubber yet. */
 function withBlocks({ settings, secrets }: Run, messages: readonly Message[]): readonly Message[] {
   if (!settings.blocks) return messages
@@ -52,27 +78,34 @@ const largestFactor = 2 ** 8
 
 async function look(
   run: Run,
-  { capabilities }: LLMClient,
+  client: LLMClient,
   history: readonly Message[],
   memory: AgentMemory | null,
   overheadTokens: number,
-  { params }: Pick<EncodeInput, 'params'>,
+  input: Pick<EncodeInput, 'params'>,
 ): Promise<View> {
   const { settings, conversation, signal } = run
-  const contextWindow = settings.contextWindow ?? capabilities.contextWindow
-  const maxOutputTokens = params?.maxOutputTokens ?? settings.maxOutputTokens ?? capabilities.maxOutputTokens
   const seen = await run.wait(
     view({
       history,
       memory,
       counts: settings.counts,
       overheadTokens,
-      ...(contextWindow !== undefined && { contextWindow }),
-      ...(maxOutputTokens !== undefined && { maxOutputTokens }),
+      ...windowOf(run, client, input),
       conversationId: conversation.id,
       signal,
     }),
   )
   for (const { code, message } of seen.diagnostics) run.diagnose(code, message)
   return seen
+}
+
+/** How much a request and its answer may be. */
+function windowOf({ settings }: Run, { capabilities }: LLMClient, { params }: Pick<EncodeInput, 'params'>) {
+  const contextWindow = settings.contextWindow ?? capabilities.contextWindow
+  const maxOutputTokens = params?.maxOutputTokens ?? settings.maxOutputTokens ?? capabilities.maxOutputTokens
+  return {
+    ...(contextWindow !== undefined && { contextWindow }),
+    ...(maxOutputTokens !== undefined && { maxOutputTokens }),
+  }
 }

@@ -53,6 +53,8 @@ function lineOf(event: AgentEvent): { level: LogLevel; message: string } | undef
     }
     case 'approval_required':
       return { level: 'info', message: `tool ${event.toolName} waits for approval` }
+    case 'compaction':
+      return { level: 'info', message: `${event.messagesCompacted} messages compacted` }
     case 'steering':
     case 'usage':
     case 'plan':

@@ -2,7 +2,7 @@ import { isClient, type LLMClient, type ModelParams, modelParamsCheck } from '..
 import type { ProviderRegistry } from '../client/provider-registry.ts'
 import { policyCheck, type ToolPolicy } from '../guard/policy.ts'
 import type { JsonObject } from '../json.ts'
-import type { AgentBlocks, AgentMemory, TokenCounter } from '../memory/memory.ts'
+import type { AgentBlocks, AgentMemory, Compactor, TokenCounter } from '../memory/memory.ts'
 import {
   type Check,
   type Checks,
@@ -49,6 +49,13 @@ export interface AgentOptions<Answer = string> extends RunLimits {
   output?: Schema<Answer>
   /** What of the conversation is sent. Default: `SimpleAgentMemory`, to the context window or 8,000 tokens; `null`: all. */
   memory?: AgentMemory | null
+  /**
+   * Summarises older messages before a model call that would cross `contextBudget`, such as `compactor({ client })`. Default:
+   * none; the memory leaves out what is too much.
+   */
+  compactor?: Compactor
+  /** The part of the context window from which on messages are compacted: more than 0, at most 1. Default 0.8. */
+  contextBudget?: number
   /**
    * `MemoryBlocks` that every request carries: `core` ones in the system prompt, `working` ones before the messages. The
    * model changes them through `memoryTools(blocks)`. Default: none.
@@ -241,6 +248,10 @@ export const agentChecks: Checks = {
   tools: optional(list(toolOrSet)),
   output: optional(schema),
   memory: optional(either(oneOf(null), withMethods('an object with manageHistory()', 'manageHistory'))),
+  compactor: optional(withMethods('a Compactor, such as compactor({ client })', 'compact')),
+  contextBudget: optional(
+    that('a number above 0 and up to 1', (value) => typeof value === 'number' && value > 0 && value <= 1),
+  ),
   blocks: optional(withMethods('MemoryBlocks', 'load', 'buildSystemPrompt', 'buildMessages')),
   store: optional(withMethods('a ConversationStore', 'init', 'append', 'read', 'list', 'delete', 'close')),
   durability: optional(oneOf('step', 'run')),

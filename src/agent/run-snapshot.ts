@@ -57,7 +57,8 @@ export function reduceSnapshot(state: RunSnapshot, event: AgentEvent): RunSnapsh
     case 'retracted':
       return { ...state, [event.channel]: '' }
     case 'usage':
-      return { ...state, usage: addUsage(state.usage, event.usage) }
+    case 'compaction':
+      return { ...state, usage: addUsage(state.usage, event.usage ?? noUsage) }
     case 'plan':
       return { ...state, plan: event.plan }
     case 'step': {

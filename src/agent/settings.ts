@@ -1,6 +1,6 @@
 import type { ClientMiddleware, LLMClient, LLMRequest, ModelParams } from '../client/client.ts'
 import type { ToolPolicy } from '../guard/policy.ts'
-import type { AgentBlocks, AgentMemory } from '../memory/memory.ts'
+import type { AgentBlocks, AgentMemory, Compactor } from '../memory/memory.ts'
 import type { TokenCounts } from '../memory/tokens.ts'
 import type { Budget } from '../resilience/budget-options.ts'
 import type { Runtime } from '../runtime.ts'
@@ -46,6 +46,8 @@ export interface RunSettings extends AgentParts {
   readonly graceMs: number
   readonly allowDynamicTools: boolean
   readonly hooks: readonly Hooks[]
+  readonly compactor?: Compactor
+  readonly contextBudget: number
   /** `load` does so once in the run, however often it is called. */
   readonly blocks?: AgentBlocks
 }
@@ -55,7 +57,7 @@ export function settingsOf<Answer>(
   agent: AgentOptions<Answer>,
   run: PartOptions,
 ): RunSettings {
-  const { contextWindow, maxOutputTokens, policy: toolPolicy, onUnknownOutcome, budget } = agent
+  const { contextWindow, maxOutputTokens, policy: toolPolicy, onUnknownOutcome, budget, compactor } = agent
   const maxToolRounds = run.maxToolRounds ?? agent.maxToolRounds
   const params = {
     ...(maxOutputTokens !== undefined && { maxOutputTokens }),
@@ -89,6 +91,8 @@ export function settingsOf<Answer>(
     graceMs: agent.graceMs ?? 50,
     allowDynamicTools: agent.allowDynamicTools ?? false,
     hooks: [agent.hooks ?? []].flat(),
+    ...(compactor && { compactor }),
+    contextBudget: agent.contextBudget ?? 0.8,
     ...(agent.blocks && { blocks: loadedOnce(agent.blocks) }),
   }
 }

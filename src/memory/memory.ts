@@ -1,4 +1,6 @@
+import type { CallScope } from '../client/client.ts'
 import type { Message } from '../messages.ts'
+import type { Compaction } from '../transcript/entry.ts'
 
 /**
  * Decides what of a conversation is sent. Called once before each model call with the whole history, oldest first; gives
@@ -31,6 +33,31 @@ export interface AgentBlocks {
   buildSystemPrompt(instructions: string): string
   /** The messages of a request: those given, in their order, and more that become no part of the conversation. */
   buildMessages(messages: readonly Message[]): readonly Message[]
+}
+
+/**
+ * Summarises what a conversation has become too long for; `compactor({ client })` makes one. What it gives is written down,
+ * and changes what requests hold from then on; the conversation itself keeps everything.
+ */
+export interface Compactor {
+  /**
+   * Summaries, each of which stands for more of the conversation than the one before and holds by itself: what was written
+   * down stays when a later one fails. None, if there is nothing that is worth it.
+   *
+   * @throws Whatever keeps it from going on. It is told as a `diagnostic`, and the run goes on without.
+   */
+  compact(task: CompactionTask): AsyncIterable<Compaction>
+}
+
+export interface CompactionTask {
+  /** The whole conversation, oldest first, also what a summary stands for already. */
+  readonly history: readonly Message[]
+  readonly earlier?: Compaction
+  /** Tokens of the newest messages that may stay as they are. 0: no more than have to. */
+  readonly keepTokens: number
+  readonly countTokens: TokenCounter
+  readonly scope: CallScope
+  readonly signal: AbortSignal
 }
 
 /** Tokens of a text: local, synchronous and cheap. */

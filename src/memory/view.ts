@@ -73,9 +73,19 @@ export async function view(input: ViewInput): Promise<View> {
 }
 
 function budgetOf(input: ViewInput): number | undefined {
-  const { contextWindow, overheadTokens, safetyMargin = 0.1 } = input
-  if (contextWindow === undefined) return undefined
-  const { maxOutputTokens = Math.min(4_096, Math.floor(contextWindow / 4)) } = input
+  const { contextWindow } = input
+  return contextWindow === undefined ? undefined : messageBudget({ ...input, contextWindow })
+}
+
+/** Tokens that are left for messages in a window: the window without margin, what is sent beside them, and the answer. */
+export function messageBudget({
+  contextWindow,
+  overheadTokens,
+  safetyMargin = 0.1,
+  maxOutputTokens = Math.min(4_096, Math.floor(contextWindow / 4)),
+}: Pick<ViewInput, 'overheadTokens' | 'safetyMargin' | 'maxOutputTokens'> & {
+  readonly contextWindow: number
+}): number {
   return Math.max(0, Math.floor(contextWindow * (1 - safetyMargin)) - overheadTokens - maxOutputTokens)
 }
 

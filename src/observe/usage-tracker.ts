@@ -1,5 +1,6 @@
 import type { Agent } from '../agent/agent.ts'
-import type { AgentEvent, AgentUsageEvent } from '../events.ts'
+import type { ModelName } from '../client/client.ts'
+import type { AgentEvent } from '../events.ts'
 import { addUsage, noUsage, type Usage } from '../messages.ts'
 
 export interface UsageReport {
@@ -34,6 +35,7 @@ export class UsageTracker {
   watch(agent: Pick<Agent, 'on'>): () => void {
     const stops = [
       agent.on('usage', (event) => this.add(event)),
+      agent.on('compaction', (event) => this.add(event)),
       agent.on('tool_execution', (event) => this.add(event)),
     ]
     return () => {
@@ -43,7 +45,8 @@ export class UsageTracker {
 
   /** Counts an event, such as one of a run that is iterated; most of them say nothing about usage. */
   add(event: AgentEvent): void {
-    if (event.type === 'usage') this.#addUsage(event)
+    if (event.type === 'usage') this.#addUsage(event, event.usage, 1)
+    if (event.type === 'compaction' && event.usage) this.#addUsage(event, event.usage, event.summaries)
     if (event.type === 'tool_execution' && 'result' in event) this.#addTool(event.toolName, event.result)
   }
 
@@ -60,8 +63,12 @@ export class UsageTracker {
     }
   }
 
-  #addUsage({ usage, provider, model }: AgentUsageEvent): void {
-    this.#calls += 1
+  #addUsage(
+    { provider = 'unknown', model = 'unknown' }: Partial<ModelName>,
+    usage: Usage,
+    calls: number,
+  ): void {
+    this.#calls += calls
     this.#total = addUsage(this.#total, usage)
     for (const [sums, name] of [
       [this.#byProvider, provider],

@@ -90,7 +90,7 @@ type Stage = 'calling' | 'streaming' | 'streamed' | 'counted' | 'planned' | 'too
 
 /** Where each event may stand, and where it leads. Tool events are looked at more closely. */
 const moves: {
-  readonly [Type in Exclude<IterationEvent['type'], 'retry' | 'failover'>]: {
+  readonly [Type in Exclude<IterationEvent['type'], 'retry' | 'failover' | 'compaction'>]: {
     readonly from: readonly Stage[]
     readonly to: Stage
   }
@@ -131,7 +131,8 @@ class Iteration {
   }
 
   push(event: IterationEvent): string | undefined {
-    if (event.type === 'retry' || event.type === 'failover') return this.#tryAgain()
+    if (event.type === 'retry' || event.type === 'failover') return this.#beside('calling', 'streaming')
+    if (event.type === 'compaction') return this.#beside('calling', 'streaming', 'tools')
     if (!Object.hasOwn(moves, event.type)) return 'there is no such event'
     const move = moves[event.type]
     if (!move.from.includes(this.stage)) return `it may not stand ${after[this.stage]}`
@@ -160,9 +161,9 @@ class Iteration {
     return undefined
   }
 
-  #tryAgain(): string | undefined {
-    const isUnderWay = this.stage === 'calling' || this.stage === 'streaming'
-    return isUnderWay ? undefined : `it may not stand ${after[this.stage]}`
+  /** For what may stand there and leads nowhere. */
+  #beside(...stages: readonly Stage[]): string | undefined {
+    return stages.includes(this.stage) ? undefined : `it may not stand ${after[this.stage]}`
   }
 
   #ask({ toolCalls }: AgentStepEvent): string | undefined {

@@ -19,6 +19,7 @@ export type Entry =
   | RunSuspendedEntry
   | RunResumedEntry
   | RunEndedEntry
+  | CompactionEntry
   | BlockEntry
 
 /** A run begins with what the user said. */
@@ -132,6 +133,34 @@ export interface RunEndedEntry {
   readonly status: RunStatus
   readonly limit?: RunLimit
   readonly error?: ErrorInfo
+}
+
+/**
+ * From now on requests hold a summary in place of messages. Nothing is lost: they stay where they are, and the last entry of
+ * this type says what requests hold.
+ */
+export interface CompactionEntry extends Compaction {
+  readonly type: 'compaction'
+  /** The run in which it happened. Absent: the application asked for it. */
+  readonly runId?: string
+  /** Estimates of the messages that a request held before, and holds now. */
+  readonly tokensBefore: number
+  readonly tokensAfter: number
+}
+
+/** A summary that stands for messages of a conversation, which are counted from 0. */
+export interface Compaction {
+  /** The first message that it stands for. */
+  readonly from: number
+  /** The first one after them. */
+  readonly to: number
+  /** Messages between `from` and `to` that stay as they are, behind the summary; ascending. Default: none. */
+  readonly kept?: readonly number[]
+  readonly summary: string
+  /** What the model that wrote it used for it, and which one that was. */
+  readonly usage?: Usage
+  readonly provider?: string
+  readonly model?: string
 }
 
 /** A change of memory blocks, which have a transcript of their own. */

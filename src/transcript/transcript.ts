@@ -10,8 +10,10 @@ import {
   toolMessage,
   type Usage,
 } from '../messages.ts'
+import { compacted } from './compacted.ts'
 import type {
   ApprovalRequestedEntry,
+  CompactionEntry,
   Decision,
   Entry,
   ReplyEntry,
@@ -33,6 +35,7 @@ export class Transcript {
   #open: Exchange | undefined
   /** The message of a reply that was cut off, if that was the last one. */
   #partial: Message | undefined
+  #compaction: CompactionEntry | undefined
   #run: RunFold | undefined
   #plans = 0
   #usage: Usage = noUsage
@@ -70,6 +73,21 @@ export class Transcript {
     const open = this.#open
     if (!open) return this.#messages.slice()
     return [...this.#messages, ...closed(open, this.#run), ...this.#waiting]
+  }
+
+  /** What stands for a part of the conversation in requests, if anything does. */
+  get compaction(): CompactionEntry | undefined {
+    return this.#compaction
+  }
+
+  /** The conversation as requests hold it: a summary in place of what it stands for. */
+  compacted(): readonly Message[] {
+    return this.#compaction ? compacted(this.history(), this.#compaction) : this.history()
+  }
+
+  /** The conversation without calls that are still open: what stays as it is, whatever comes. */
+  settled(): readonly Message[] {
+    return this.#messages.slice()
   }
 
   append(entry: Entry): void {
@@ -111,9 +129,20 @@ export class Transcript {
       case 'run_resumed':
         this.#resume(entry)
         return
+      case 'compaction':
+        this.#compaction = entry
+        this.#count(entry.runId, entry.usage)
+        return
       case 'block':
         return
     }
+  }
+
+  /** What was used beside the replies of a run. */
+  #count(runId: string | undefined, usage: Usage = noUsage): void {
+    this.#usage = addUsage(this.#usage, usage)
+    const run = this.#run
+    if (run && run.runId === runId) run.usage = addUsage(run.usage, usage)
   }
 
   #resume({ attemptId }: RunResumedEntry): void {

@@ -59,7 +59,7 @@ function obstacleIn(
   replies: readonly ReplyEntry[],
   { limit, error }: RunEndedEntry,
 ): string | undefined {
-  if (entries.some(({ type }) => type === 'message' || type === 'block')) {
+  if (entries.some(({ type }) => type === 'message' || type === 'block' || type === 'compaction')) {
     return 'something else was written down while it went on'
   }
   if (entries.some(({ type }) => suspensions.has(type))) return 'it was suspended or resumed'
