@@ -110,6 +110,7 @@ export {
 } from './errors.ts'
 export type {
   AgentApprovalRequired,
+  AgentCompactionEvent,
   AgentDiagnosticEvent,
   AgentEvent,
   AgentFailoverEvent,
@@ -127,6 +128,7 @@ export type {
   AgentToolExecutionEvent,
   AgentToolResultsEvent,
   AgentUsageEvent,
+  CompactionReport,
   Cost,
   DiagnosticCode,
   PendingCall,
@@ -150,7 +152,15 @@ export {
   MemoryBlocks,
   type MemoryBlocksOptions,
 } from './memory/blocks.ts'
-export type { AgentBlocks, AgentMemory, MemoryContext, TokenCounter } from './memory/memory.ts'
+export { type CompactorOptions, compactor } from './memory/compaction.ts'
+export type {
+  AgentBlocks,
+  AgentMemory,
+  CompactionTask,
+  Compactor,
+  MemoryContext,
+  TokenCounter,
+} from './memory/memory.ts'
 export { type HistoryIssue, repairHistory, validateHistory } from './memory/repair.ts'
 export { SimpleAgentMemory, type SimpleAgentMemoryOptions } from './memory/simple.ts'
 export { estimateTokens } from './memory/tokens.ts'
@@ -235,6 +245,7 @@ export { type TimeoutOptions, timeout } from './resilience/timeout.ts'
 export { createRuntime, type Runtime, systemRuntime } from './runtime.ts'
 export { isSecret, type Secret, secret } from './secret.ts'
 export { type BatchProgress, type RunBatchOptions, runBatch } from './team/run-batch.ts'
+export { compactTool } from './tools/compact-tool.ts'
 export { type JsonToolOptions, type TypedToolOptions, tool } from './tools/define.ts'
 export { ToolRegistry } from './tools/registry.ts'
 export {
@@ -260,6 +271,8 @@ export type {
   BlockEntry,
   BlockPermission,
   BlockTier,
+  Compaction,
+  CompactionEntry,
   Decision,
   Entry,
   InputEntry,

@@ -42,7 +42,8 @@ export async function compactConversation(
       wait: (promise) => untilAborted(promise, signal),
     })
     onUsage(usage)
-    if (error !== undefined) throw error
+    signal.throwIfAborted()
+    if (error) throw error
     return report
   } finally {
     unlink()

@@ -1,6 +1,6 @@
 import { leave } from '../abort.ts'
 import type { CallScope } from '../client/client.ts'
-import { messageOf, UnexpectedError } from '../errors.ts'
+import { isTercetError, messageOf, type TercetError, UnexpectedError } from '../errors.ts'
 import type { CompactionReport } from '../events.ts'
 import type { Compactor } from '../memory/memory.ts'
 import type { TokenCounts } from '../memory/tokens.ts'
@@ -29,7 +29,7 @@ export interface Compacted {
   readonly provider?: string
   readonly model?: string
   /** Why it did not go on. */
-  readonly error?: unknown
+  readonly error?: TercetError
 }
 
 /**
@@ -42,7 +42,7 @@ export async function compactToFit(run: Run, compactor: Compactor, room: number)
   if (tokens() <= room) return
   const { error } = await compactInRun(run, compactor, Math.max(0, Math.floor(room / 2)))
   run.signal.throwIfAborted()
-  if (error !== undefined) run.diagnose('compaction_failed', `The compaction failed: ${messageOf(error)}`)
+  if (error) run.diagnose('compaction_failed', `The compaction failed: ${error.message}`)
   if (tokens() <= room) return
   run.diagnose(
     'context_exhausted',
@@ -82,7 +82,7 @@ export async function compact(
   let tokensAfter = tokensBefore
   let summaries = 0
   let cost: Omit<Compacted, 'report' | 'error'> = {}
-  const ended = (error?: unknown): Compacted => ({
+  const ended = (error?: TercetError): Compacted => ({
     report: {
       // The summary is one of those that are there now.
       messagesCompacted: summaries === 0 ? 0 : messagesBefore - transcript.compacted().length + 1,
@@ -91,7 +91,7 @@ export async function compact(
       tokensAfter,
     },
     ...cost,
-    ...(error !== undefined && { error }),
+    ...(error && { error }),
   })
   const task = { history, keepTokens, countTokens: counts.text, scope, signal, ...(earlier && { earlier }) }
   let iterator: AsyncIterator<Compaction> | undefined
@@ -103,8 +103,8 @@ export async function compact(
         const { done, value } = await site.wait(iterator.next())
         if (done) return ended()
         compaction = sound(value, history)
-      } catch (error) {
-        return ended(error)
+      } catch (thrown) {
+        return ended(errorOf(thrown))
       }
       const { usage, provider, model } = compaction
       cost = { ...(usage && { usage: cost.usage ? addUsage(cost.usage, usage) : usage }) }
@@ -112,7 +112,7 @@ export async function compact(
       const tokens =
         tokensAfter - heldBy(transcript.compaction, history, counts) + heldBy(compaction, history, counts)
       if (tokens >= tokensAfter) {
-        return ended(new UnexpectedError('a summary is as long as what it stands for, so it was not used'))
+        return ended(new UnexpectedError('The summary is as long as what it stands for, so it was not used.'))
       }
       await site.append({
         type: 'compaction',
@@ -129,6 +129,9 @@ export async function compact(
   }
 }
 
+const errorOf = (thrown: unknown): TercetError =>
+  isTercetError(thrown) ? thrown : new UnexpectedError(messageOf(thrown), { cause: thrown })
+
 const heldBy = (compaction: Compaction | undefined, history: readonly Message[], counts: TokenCounts) =>
   counts.messages(compaction ? compacted(history, compaction) : history)
 
@@ -141,7 +144,7 @@ function sound(given: Compaction, history: readonly Message[]): Compaction {
   const isSound = from >= 0 && isInside(from) && isInside(to) && to <= history.length && isOrdered && isWhole
   if (!isSound || typeof summary !== 'string' || summary.trim() === '') {
     throw new UnexpectedError(
-      'the compactor gave no compaction: from and to have to be positions between exchanges, kept some in between, and summary a text',
+      'The compactor gave no compaction: from and to have to be positions between exchanges, kept some in between, and summary a text.',
     )
   }
   return {

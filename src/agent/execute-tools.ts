@@ -3,6 +3,7 @@ import { linkedController } from '../abort.ts'
 import type { TercetError } from '../errors.ts'
 import { type ToolCall, type ToolResult, toolMessage } from '../messages.ts'
 import { type ExecutionScope, executeToolCall } from '../tools/execute.ts'
+import type { ToolConversation } from '../tools/tool.ts'
 import { type PlannedCall, repeatLevels } from '../transcript/next.ts'
 import { fingerprint, isUndecided } from '../transcript/transcript.ts'
 import { type Admission, admitCall } from './admit-call.ts'
@@ -172,7 +173,7 @@ async function execute(
     maxOutput: maxToolOutput,
     graceMs,
     allowDynamicTools,
-    conversation: { history: () => run.transcript.history() },
+    conversation: conversationOf(run),
     secrets: run.secrets,
     onProgress: (progress) => run.emit({ ...base, status: 'progress', progress }),
     onDiagnostic: (code, message) => run.diagnose(code, message),
@@ -196,6 +197,18 @@ async function execute(
     }
   }
   return outcome.fatal
+}
+
+function conversationOf(run: Run): ToolConversation {
+  return {
+    history: () => run.transcript.history(),
+    compact: async (compactor) => {
+      const { compactInRun } = await import('./compact.ts')
+      const { report, error } = await compactInRun(run, compactor)
+      if (error) throw error
+      return report
+    },
+  }
 }
 
 /** The result as the hooks leave it. Which call it answers is not theirs to say. */

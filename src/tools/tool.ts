@@ -1,4 +1,6 @@
+import type { CompactionReport } from '../events.ts'
 import type { JsonObject, JsonSchema, JsonValue } from '../json.ts'
+import type { Compactor } from '../memory/memory.ts'
 import type { Message } from '../messages.ts'
 
 /**
@@ -70,6 +72,12 @@ export interface ToolConversation {
    * anew each time it is asked for; the messages are the same objects once their exchange is over.
    */
   history(): readonly Message[]
+  /**
+   * Lets `compactor` summarise all messages that do not have to stay; later requests hold the summary.
+   *
+   * @throws Whatever keeps the compactor from going on, after what it had done was written down.
+   */
+  compact(compactor: Compactor): Promise<CompactionReport>
 }
 
 export interface DynamicTools {
