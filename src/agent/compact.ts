@@ -77,15 +77,15 @@ export async function compact(
   const { transcript, counts, scope, signal, runId } = site
   const history = transcript.settled()
   const { compaction: earlier } = transcript
-  const tokensBefore = counts.messages(transcript.compacted())
-  const messagesBefore = transcript.compacted().length
+  const tokensBefore = counts.messages(held(earlier, history))
   let tokensAfter = tokensBefore
   let summaries = 0
   let cost: Omit<Compacted, 'report' | 'error'> = {}
   const ended = (error?: TercetError): Compacted => ({
     report: {
       // The summary is one of those that are there now.
-      messagesCompacted: summaries === 0 ? 0 : messagesBefore - transcript.compacted().length + 1,
+      messagesCompacted:
+        summaries === 0 ? 0 : held(earlier, history).length - held(transcript.compaction, history).length + 1,
       summaries,
       tokensBefore,
       tokensAfter,
@@ -109,8 +109,7 @@ export async function compact(
       const { usage, provider, model } = compaction
       cost = { ...(usage && { usage: cost.usage ? addUsage(cost.usage, usage) : usage }) }
       cost = { ...cost, ...(provider !== undefined && { provider }), ...(model !== undefined && { model }) }
-      const tokens =
-        tokensAfter - heldBy(transcript.compaction, history, counts) + heldBy(compaction, history, counts)
+      const tokens = counts.messages(held(compaction, history))
       if (tokens >= tokensAfter) {
         return ended(new UnexpectedError('The summary is as long as what it stands for, so it was not used.'))
       }
@@ -132,8 +131,8 @@ export async function compact(
 const errorOf = (thrown: unknown): TercetError =>
   isTercetError(thrown) ? thrown : new UnexpectedError(messageOf(thrown), { cause: thrown })
 
-const heldBy = (compaction: Compaction | undefined, history: readonly Message[], counts: TokenCounts) =>
-  counts.messages(compaction ? compacted(history, compaction) : history)
+const held = (compaction: Compaction | undefined, history: readonly Message[]) =>
+  compaction ? compacted(history, compaction) : history
 
 /** A compactor may be someone else's code, and what it gives is stored and sent. */
 function sound(given: Compaction, history: readonly Message[]): Compaction {
