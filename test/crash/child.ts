@@ -1,5 +1,6 @@
 import { PostgresStore } from '../../src/stores/postgres.ts'
 import { SqliteStore } from '../../src/stores/sqlite.ts'
+import { compactingAgent } from './compacting-run.ts'
 import type { ChildOrder } from './crash-kit.ts'
 import { scriptedAgent } from './scripted-run.ts'
 
@@ -13,7 +14,8 @@ const boundary = () => {
 
 const store = 'path' in order.store ? new SqliteStore(order.store) : new PostgresStore(order.store)
 const { folder, pretended, slowMs } = order
-const agent = scriptedAgent({ store, folder, boundary, pretended, slowMs })
+const world = { store, folder, boundary, pretended, slowMs }
+const agent = order.compacts ? compactingAgent(world) : scriptedAgent(world)
 process.stdout.write('ready\n')
 if (order.conversation !== undefined && (await isNew(order.conversation))) {
   await agent.run(order.conversation, { conversation: order.conversation })

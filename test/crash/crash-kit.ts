@@ -16,6 +16,8 @@ export interface ChildOrder {
   /** The boundary at which it kills itself; the first is 1. */
   readonly dieAt?: number
   readonly pretended?: Effect
+  /** Its conversation is compacted. */
+  readonly compacts?: true
   readonly slowMs?: number
 }
 

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PostgresStore } from '../../src/stores/postgres.ts'
 import { SqliteStore } from '../../src/stores/sqlite.ts'
 import { newDatabase } from '../support/database.ts'
+import { compactionFaults, compactionTraces } from './compacting-run.ts'
 import {
   buildProgram,
   type ChildOrder,
@@ -82,5 +83,37 @@ describe('a run that is killed at any of its boundaries goes on in another proce
   it('and the matrix notices tools that say they may be repeated and may not', { timeout }, async () => {
     const { faults } = await matrix({ path: join(newFolder(), 'c.db') }, 'read', 4)
     expect(faults.filter((fault) => fault.includes('ran twice')).length).toBeGreaterThan(0)
+  })
+})
+
+describe('a conversation that is killed at any boundary of its compaction', () => {
+  it('loses nothing and has nothing summarised twice', { timeout }, async () => {
+    const folder = newFolder()
+    const store = { path: join(newFolder(), 'c.db') }
+    const order = { store, folder, compacts: true } as const
+    const { boundaries = 0 } = await runChild(program, { ...order, conversation: 'undisturbed' })
+    const view = storeOf(store)
+    await view.init()
+    const leftOf = async (conversation: string) => ({
+      entries: await view.read(conversation),
+      traces: compactionTraces(folder, conversation),
+    })
+    const compactions = (await view.read('undisturbed')).filter(({ type }) => type === 'compaction')
+    expect(compactions.length).toBeGreaterThan(3)
+
+    const numbers = Array.from({ length: boundaries }, (_, index) => index + 1)
+    await each(numbers, 2, async (dieAt) => {
+      await runChild(program, { ...order, conversation: `killed-at-${dieAt}`, dieAt })
+    })
+    const left = await Promise.all(numbers.map((at) => leftOf(`killed-at-${at}`)))
+    await runChild(program, order)
+    const faults: string[] = []
+    for (const [index, death] of left.entries()) {
+      if (death.entries.length === 0) continue
+      const found = compactionFaults(death, await leftOf(`killed-at-${index + 1}`))
+      faults.push(...found.map((fault) => `killed-at-${index + 1}: ${fault}`))
+    }
+    await view.close()
+    expect(faults).toEqual([])
   })
 })

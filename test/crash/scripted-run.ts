@@ -74,7 +74,7 @@ export function scriptedAgent(world: World): Agent {
 }
 
 /** The store, with a boundary before and after each append. */
-function watched(
+export function watched(
   { store, boundary }: World,
   acknowledged: (id: string, version: number) => void,
 ): ConversationStore {
