@@ -246,6 +246,7 @@ export {
   type StandardSchema,
   Tool,
   type ToolContext,
+  type ToolConversation,
   type ToolOutput,
   type ToolRetry,
   toolError,

@@ -172,6 +172,7 @@ async function execute(
     maxOutput: maxToolOutput,
     graceMs,
     allowDynamicTools,
+    conversation: { history: () => run.transcript.history() },
     secrets: run.secrets,
     onProgress: (progress) => run.emit({ ...base, status: 'progress', progress }),
     onDiagnostic: (code, message) => run.diagnose(code, message),

@@ -21,6 +21,7 @@ import {
   isToolOutput,
   type Tool,
   type ToolContext,
+  type ToolConversation,
   type ToolOutput,
 } from './tool.ts'
 
@@ -34,6 +35,8 @@ export interface ExecutionScope extends InputScope {
   readonly graceMs: number
   /** The tool gets `context.registry`. */
   readonly allowDynamicTools: boolean
+  /** Handed on as `context.conversation`. */
+  readonly conversation?: ToolConversation
   onProgress(update: JsonValue): void
 }
 
@@ -226,6 +229,7 @@ async function executeOnce(
       scope.onProgress(scope.secrets.scrubber.value(outputJson(update)))
     },
     ...(scope.allowDynamicTools && { registry: dynamicTools(tools) }),
+    ...(scope.conversation && { conversation: scope.conversation }),
   }
   const running = async (): Promise<Ended> => {
     try {

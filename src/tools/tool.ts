@@ -1,4 +1,5 @@
 import type { JsonObject, JsonSchema, JsonValue } from '../json.ts'
+import type { Message } from '../messages.ts'
 
 /**
  * A schema any library can bring along, by https://standardschema.dev (read 2026-11): zod 3.25+ and 4, valibot, arktype
@@ -57,6 +58,18 @@ export interface ToolContext {
   progress(update: JsonValue): void
   /** The agent's registry, if its `allowDynamicTools` is set: what is registered now is offered in the next iteration. */
   readonly registry?: DynamicTools
+  /** The conversation the call belongs to. Absent where a tool is dispatched by hand, outside of any run. */
+  readonly conversation?: ToolConversation
+}
+
+/** The conversation of a run, as far as its tools are concerned. */
+export interface ToolConversation {
+  /**
+   * All of it so far, oldest first, also what requests no longer hold, free of secrets. The call itself is at the end: the
+   * reply that makes it is the last one there, and a call of that reply without a result is answered as interrupted. Made
+   * anew each time it is asked for; the messages are the same objects once their exchange is over.
+   */
+  history(): readonly Message[]
 }
 
 export interface DynamicTools {
