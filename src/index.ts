@@ -140,7 +140,7 @@ export { eventTypes, isEvent } from './events.ts'
 export type { PolicyScope, ToolPolicy, ToolRule, ToolRules } from './guard/policy.ts'
 export type { JsonObject, JsonSchema, JsonValue } from './json.ts'
 export { buildMessages, buildSystemPrompt } from './memory/block-prompt.ts'
-export type { BlockHit, Embed, Vector } from './memory/block-search.ts'
+export type { BlockHit } from './memory/block-search.ts'
 export type { BlockProposal, MemoryBlock } from './memory/block-state.ts'
 export type { BlockWrite } from './memory/block-write.ts'
 export {
@@ -150,6 +150,7 @@ export {
   MemoryBlocks,
   type MemoryBlocksOptions,
 } from './memory/blocks.ts'
+export type { Embed, Vector } from './memory/meaning-search.ts'
 export type { AgentBlocks, AgentMemory, MemoryContext, TokenCounter } from './memory/memory.ts'
 export { type HistoryIssue, repairHistory, validateHistory } from './memory/repair.ts'
 export { SimpleAgentMemory, type SimpleAgentMemoryOptions } from './memory/simple.ts'
