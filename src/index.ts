@@ -23,6 +23,7 @@ export {
   type UnknownOutcome,
   type UnknownOutcomeHandler,
 } from './agent/options.ts'
+export { type RecallToolOptions, recallTool } from './agent/recall-tool.ts'
 export type { RecoverOptions } from './agent/recover.ts'
 export { resultOf } from './agent/result.ts'
 export {
