@@ -151,8 +151,15 @@ export {
   MemoryBlocks,
   type MemoryBlocksOptions,
 } from './memory/blocks.ts'
+export {
+  type Chunk,
+  type ChunkOptions,
+  chunkSemantically,
+  type EmbeddedChunkOptions,
+} from './memory/chunks.ts'
 export type { Embed, Vector } from './memory/meaning-search.ts'
 export type { AgentBlocks, AgentMemory, MemoryContext, TokenCounter } from './memory/memory.ts'
+export { type OffloadToolOutputOptions, offloadToolOutput } from './memory/offload.ts'
 export { type HistoryIssue, repairHistory, validateHistory } from './memory/repair.ts'
 export { SimpleAgentMemory, type SimpleAgentMemoryOptions } from './memory/simple.ts'
 export { estimateTokens } from './memory/tokens.ts'

@@ -44,6 +44,18 @@ export class MeaningIndex<Item extends object> {
   }
 }
 
+/**
+ * The vectors of texts, of at most 100 in one call.
+ *
+ * @throws As `MeaningIndex.rank` does.
+ */
+export async function embedded(texts: readonly string[], embed: Embed): Promise<Vector[]> {
+  const vectors: Vector[] = []
+  const { signal } = new AbortController()
+  for (const batch of batchesOf(texts, batchSize)) vectors.push(...(await vectorsOf(batch, embed, signal)))
+  return vectors
+}
+
 // Embedding models take some thousand texts at once, or fewer.
 const batchSize = 100
 
@@ -70,7 +82,8 @@ async function vectorsOf(
   )
 }
 
-function likeness(a: Vector, b: Vector): number {
+/** The cosine of the angle between two vectors. */
+export function likeness(a: Vector, b: Vector): number {
   let [product, ofA, ofB] = [0, 0, 0]
   for (let at = 0; at < a.length; at++) {
     const [x, y] = [a[at] ?? 0, b[at] ?? 0]
