@@ -151,7 +151,7 @@ interface Finding {
 async function find(said: readonly Message[], query: string, finding: Finding): Promise<string | ToolOutput> {
   const { name, search, embed, signal, maxOutput } = finding
   // The question is in sight, and has the words of the query as no other message has.
-  const question = said.findLastIndex(({ role }) => role === 'user')
+  const question = questionIn(said)
   const earlier = said.filter((_, index) => index !== question)
   let hits: readonly Hit<Message>[]
   try {
@@ -161,7 +161,7 @@ async function find(said: readonly Message[], query: string, finding: Finding): 
     const failure = `but the search failed: ${messageOf(error)}`
     return toolError(`Messages can be read by "message" or "call", ${failure}`)
   }
-  if (hits.length === 0) return `Nothing found in ${earlier.length} messages. Try other words.`
+  if (hits.length === 0) return 'Nothing found. Try other words.'
   const size = Math.min(
     longestExcerpt,
     Math.floor((maxOutput - longestHeading) / mostHits) - longestHeading / 2,
@@ -181,11 +181,17 @@ const longestName = 40
 /** Code points of what stands before a text, at most. */
 const longestHeading = 200
 
+// The number of messages is that up to the question: it does not grow while the model looks back, so that whoever asks the
+// same again gets the same, and is noticed.
 function headingOf(said: readonly Message[], message: Message): string {
-  const place = `message ${said.indexOf(message) + 1} of ${said.length}`
+  const number = said.indexOf(message) + 1
+  const count = questionIn(said) + 1
+  const place = number <= count ? `message ${number} of ${count}` : `message ${number}, of this turn`
   if (message.role !== 'tool') return `${place}, ${message.role}`
   return `${place}, result of ${firstCodePoints(message.toolName, longestName)}`
 }
+
+const questionIn = (said: readonly Message[]) => said.findLastIndex(({ role }) => role === 'user')
 
 /** The part of a text that says most of what was asked, on one line, and where it begins, in code points. */
 function excerptOf(text: string, query: string, size: number): { text: string; offset: number } {

@@ -90,14 +90,15 @@ const mostWords = 50
 const wordsOfQuery = (query: string): string[] => [...new Set(wordsOf(query))].slice(0, mostWords)
 
 function occurrences(wanted: string, { list }: Words): number {
-  // What all words have in common that count.
-  const beginning =
+  // What all words that count begin with. Searched without the blank before it: that stands before every word.
+  const stem =
     wanted.length < shortestStem
-      ? ` ${wanted} `
-      : ` ${wanted.slice(0, Math.max(shortestStem, wanted.length - longestEnding))}`
+      ? wanted
+      : wanted.slice(0, Math.max(shortestStem, wanted.length - longestEnding))
   let count = 0
-  for (let at = list.indexOf(beginning); at >= 0; at = list.indexOf(beginning, at + 1)) {
-    const each = list.slice(at + 1, list.indexOf(' ', at + 1))
+  for (let at = list.indexOf(stem); at >= 0; at = list.indexOf(stem, at + 1)) {
+    if (list[at - 1] !== ' ') continue
+    const each = list.slice(at, list.indexOf(' ', at))
     if (each === wanted) count++
     else if (beginAlike(each, wanted)) count += 0.5
   }

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import {
   Agent,
   assistant,
@@ -12,6 +13,7 @@ import {
   system,
   ToolRegistry,
   ToolSet,
+  tool,
   toolMessage,
   user,
 } from '../../src/index.ts'
@@ -56,7 +58,7 @@ describe('a search', () => {
     expect(await recall({ query: 'hamster' })).toMatch(
       /^message 4 of 7, assistant: register\({"pet":"hamster"}\) \[a\]/,
     )
-    expect(await recall({ query: 'weather' })).toBe('Nothing found in 6 messages. Try other words.')
+    expect(await recall({ query: 'weather' })).toBe('Nothing found. Try other words.')
   })
 
   test('finds neither the question that is asked now nor what it found before', async () => {
@@ -76,7 +78,7 @@ describe('a search', () => {
     const log = `${'All is well. 👍 '.repeat(2_000)}The pump broke at noon.${' All is well.'.repeat(2_000)}`
     const recall = recalling([toolMessage({ id: 'a', toolName: 'log' }, log), user('Thanks'), ...pets])
     // Without a call the result would belong nowhere.
-    expect(await recall({ query: 'pump' })).toBe('Nothing found in 7 messages. Try other words.')
+    expect(await recall({ query: 'pump' })).toBe('Nothing found. Try other words.')
 
     const whole = recalling([
       assistant('', [{ id: 'a', toolName: 'log', parameters: {} }]),
@@ -175,7 +177,7 @@ describe('a search by meaning', () => {
 
   test('asks nothing where nothing was said', async () => {
     const recall = recalling([], { embed: () => Promise.reject(new Error('asked')) })
-    expect(await recall({ query: 'dog' })).toBe('Nothing found in 0 messages. Try other words.')
+    expect(await recall({ query: 'dog' })).toBe('Nothing found. Try other words.')
   })
 })
 
@@ -277,6 +279,23 @@ describe('in a run', () => {
     expect(JSON.stringify(client.requests.at(-2)?.messages)).not.toContain('Rex')
   })
 
+  test('finds what the same turn has found out before, and is stopped where it finds the same again and again', async () => {
+    const look = tool({
+      name: 'look',
+      description: 'Looks',
+      parameters: z.object({}),
+      execute: () => 'It is 42.',
+    })
+    const client = new ScriptedClient((request) =>
+      request.messages.length === 1 ? calls(['look']) : calls(['recall', { query: '42' }]),
+    )
+    const { result } = new Agent({ client, tools: [look, recallTool()] }).runStream('How much is it?')
+    const { steps, error } = await result
+    expect(steps[1]?.results[0]?.output).toMatch(/^message 3, of this turn, result of look: It is 42\.\n/)
+    expect(steps[2]?.results[0]?.output).toBe(steps[1]?.results[0]?.output)
+    expect(error?.code).toBe('no_progress')
+  })
+
   test('gives no secret back that was scrubbed', async () => {
     const key = 'S3CR3T-0123456789'
     const recall = new ToolSet({
@@ -296,7 +315,7 @@ describe('in a run', () => {
     const { steps } = await agent.runStream('Which one?').result
     const outputs = steps.flatMap(({ results }) => results.map(({ output }) => output))
     expect(outputs[0]).toMatch(/^message 1 of 3, user: My key is \[secret:key\]\.\n/)
-    expect(outputs[1]).toBe('message 1 of 5, user, all of it:\nMy key is [secret:key].')
+    expect(outputs[1]).toBe('message 1 of 3, user, all of it:\nMy key is [secret:key].')
   })
 })
 
