@@ -23,6 +23,7 @@ export {
   type UnknownOutcome,
   type UnknownOutcomeHandler,
 } from './agent/options.ts'
+export { type RecallToolOptions, recallTool } from './agent/recall-tool.ts'
 export type { RecoverOptions } from './agent/recover.ts'
 export { resultOf } from './agent/result.ts'
 export {
@@ -142,7 +143,7 @@ export { eventTypes, isEvent } from './events.ts'
 export type { PolicyScope, ToolPolicy, ToolRule, ToolRules } from './guard/policy.ts'
 export type { JsonObject, JsonSchema, JsonValue } from './json.ts'
 export { buildMessages, buildSystemPrompt } from './memory/block-prompt.ts'
-export type { BlockHit, Embed, Vector } from './memory/block-search.ts'
+export type { BlockHit } from './memory/block-search.ts'
 export type { BlockProposal, MemoryBlock } from './memory/block-state.ts'
 export type { BlockWrite } from './memory/block-write.ts'
 export {
@@ -152,7 +153,14 @@ export {
   MemoryBlocks,
   type MemoryBlocksOptions,
 } from './memory/blocks.ts'
+export {
+  type Chunk,
+  type ChunkOptions,
+  chunkSemantically,
+  type EmbeddedChunkOptions,
+} from './memory/chunks.ts'
 export { type CompactorOptions, compactor } from './memory/compaction.ts'
+export type { Embed, Vector } from './memory/meaning-search.ts'
 export type {
   AgentBlocks,
   AgentMemory,
@@ -161,6 +169,7 @@ export type {
   MemoryContext,
   TokenCounter,
 } from './memory/memory.ts'
+export { type OffloadToolOutputOptions, offloadToolOutput } from './memory/offload.ts'
 export { type HistoryIssue, repairHistory, validateHistory } from './memory/repair.ts'
 export { SimpleAgentMemory, type SimpleAgentMemoryOptions } from './memory/simple.ts'
 export { estimateTokens } from './memory/tokens.ts'

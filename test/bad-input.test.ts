@@ -1,5 +1,16 @@
 import { describe, expect, test } from 'vitest'
-import { Agent, ConfigurationError, MemoryBlocks, retry, ToolSet, textClient, tool } from '../src/index.ts'
+import {
+  Agent,
+  ConfigurationError,
+  chunkSemantically,
+  MemoryBlocks,
+  offloadToolOutput,
+  recallTool,
+  retry,
+  ToolSet,
+  textClient,
+  tool,
+} from '../src/index.ts'
 import { SimpleAgentMemory } from '../src/memory/simple.ts'
 import { TurnPruningMemory } from '../src/memory/turns.ts'
 import { AnthropicClient } from '../src/providers/anthropic.ts'
@@ -48,6 +59,9 @@ const makers: Record<string, (options: object) => unknown> = {
   SimpleAgentMemory: (options) => new SimpleAgentMemory(options),
   TurnPruningMemory: (options) => new TurnPruningMemory(options),
   MemoryBlocks: (options) => new MemoryBlocks(options),
+  'recallTool()': (options) => recallTool(options),
+  'offloadToolOutput()': (options) => offloadToolOutput({ maxTokens: 100, ...options }),
+  'chunkSemantically()': (options) => chunkSemantically('One.', { maxTokens: 100, ...options }),
 }
 
 /** What each option accepts; every other sample must be refused. */
@@ -206,6 +220,17 @@ const accepted: Record<string, Record<string, readonly Kind[]>> = {
     summarize: ['function'],
   },
   MemoryBlocks: { store: [], id: ['text'], maxBlockLength: ['number'], embed: ['function'] },
+  'recallTool()': { name: ['text'], embed: ['function'], maxOutput: [] },
+  'offloadToolOutput()': { maxTokens: [], keepTokens: ['number'], readWith: ['text', 'null'] },
+  'chunkSemantically()': {
+    maxTokens: ['number'],
+    overlapTokens: ['number'],
+    boundary: [],
+    similarity: ['function'],
+    embed: ['function'],
+    threshold: ['number', 'negative number', 'fraction'],
+    countTokens: ['function'],
+  },
 }
 
 function thrownBy(action: () => unknown): unknown {

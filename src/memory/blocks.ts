@@ -16,10 +16,11 @@ import {
 import type { BlockPermission, BlockTier } from '../transcript/entry.ts'
 import { type ConversationStore, MemoryStore } from '../transcript/store.ts'
 import { buildMessages, buildSystemPrompt } from './block-prompt.ts'
-import { type BlockHit, type Embed, MeaningIndex, rankByWords } from './block-search.ts'
+import { type BlockHit, BlockSearch } from './block-search.ts'
 import type { BlockProposal, MemoryBlock } from './block-state.ts'
 import { BlockTranscript } from './block-transcript.ts'
 import { type BlockWrite, labelCheck, writeByPermission } from './block-write.ts'
+import type { Embed } from './meaning-search.ts'
 import type { AgentBlocks } from './memory.ts'
 import { codePointsOf } from './tokens.ts'
 
@@ -69,7 +70,7 @@ export class MemoryBlocks implements AgentBlocks {
   readonly #transcript: BlockTranscript
   readonly #maxBlockLength: number
   readonly #embed: Embed | undefined
-  readonly #meanings = new MeaningIndex()
+  readonly #search = new BlockSearch()
 
   /** @throws ConfigurationError */
   constructor(options: MemoryBlocksOptions = {}) {
@@ -187,7 +188,7 @@ export class MemoryBlocks implements AgentBlocks {
     const { limit = 5, embed = this.#embed } = options
     const { archival } = this
     if (archival.length === 0) return []
-    const hits = embed ? await this.#meanings.rank(query, archival, embed) : rankByWords(query, archival)
+    const hits = await this.#search.rank(query, archival, embed)
     return hits.slice(0, limit)
   }
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { it } from 'vitest'
+import { offloadToolOutput } from '../../src/memory/offload.ts'
 import { SimpleAgentMemory } from '../../src/memory/simple.ts'
 import { TokenCounts } from '../../src/memory/tokens.ts'
 import { type View, type ViewInput, view } from '../../src/memory/view.ts'
@@ -12,7 +13,7 @@ import { requestFault } from './support/request-faults.ts'
 
 const cases = fc.record({
   history: fc.oneof(agentHistory, damagedHistory, hostileHistory),
-  memory: fc.constantFrom('none', 'simple', 'tight'),
+  memory: fc.constantFrom('none', 'simple', 'tight', 'offload'),
   contextWindow: fc.option(fc.integer({ min: 1, max: 2_000 }), { nil: undefined, freq: 6 }),
   overheadTokens: fc.nat(300),
   maxOutputTokens: fc.option(fc.integer({ min: 1, max: 300 }), { nil: undefined }),
@@ -22,6 +23,7 @@ const memories = {
   none: () => null,
   simple: () => new SimpleAgentMemory(),
   tight: () => new SimpleAgentMemory({ maxHistoryTokens: 100 }),
+  offload: () => offloadToolOutput({ maxTokens: 100 }),
 }
 
 const protocols = [nativeProtocol, jsonProtocol]

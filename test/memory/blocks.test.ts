@@ -15,8 +15,6 @@ import {
   user,
 } from '../../src/index.ts'
 import { buildMessages } from '../../src/memory/block-prompt.ts'
-import { rankByWords } from '../../src/memory/block-search.ts'
-import type { MemoryBlock } from '../../src/memory/block-state.ts'
 import { SqliteStore } from '../../src/stores/sqlite.ts'
 import { thrownBy } from '../support/outcome.ts'
 
@@ -273,29 +271,6 @@ describe('memory blocks', () => {
 })
 
 describe('the search of blocks', () => {
-  const archived = (...texts: string[]): MemoryBlock[] =>
-    texts.map((content, index) => ({
-      label: String.fromCharCode(97 + index),
-      tier: 'archival',
-      permission: 'readonly',
-      content,
-    }))
-  const found = (query: string, ...texts: string[]) =>
-    rankByWords(query, archived(...texts)).map(({ block }) => block.content)
-
-  test('puts first what says more of what was asked, and what is rare', () => {
-    const texts = ['The cat sleeps.', 'The cat and the dog sleep.', 'The bird sings.']
-    expect(found('the dog', ...texts)[0]).toBe(texts[1])
-    expect(found('cat dog', ...texts)).toEqual([texts[1], texts[0]])
-  })
-
-  test('knows words by their beginning, in any case and script', () => {
-    expect(found('invoice', 'Two INVOICES.', 'In voice.')).toEqual(['Two INVOICES.'])
-    expect(found('ärger', 'Viel A\u0308rger.')).toEqual(['Viel A\u0308rger.'])
-    expect(found('東京', '昨日は東京に行った。', '雨。')).toEqual(['昨日は東京に行った。'])
-    expect(found('?!', 'What?!')).toEqual([])
-  })
-
   test('embeds a block once, until it changes', async () => {
     const asked: string[][] = []
     const embed = async (texts: readonly string[]) => {
