@@ -204,7 +204,8 @@ function headersOf({ headers, idempotencyKey }: CallOptions): Readonly<Record<st
   return { ...(idempotencyKey !== undefined && { 'Idempotency-Key': idempotencyKey }), ...headers }
 }
 
-function warn({ notify }: CallOptions, message: string): void {
+/** Tells what had to be left out of a request. */
+export function warn({ notify }: Pick<CallOptions, 'notify'>, message: string): void {
   try {
     notify?.({ type: 'warning', message })
   } catch {
@@ -212,7 +213,8 @@ function warn({ notify }: CallOptions, message: string): void {
   }
 }
 
-function errorOf(thrown: unknown, source: ErrorSource): unknown {
+/** What is thrown to a caller for whatever a request threw. */
+export function errorOf(thrown: unknown, source: ErrorSource): unknown {
   if (thrown instanceof LLMError || thrown instanceof MissingPackageError) return thrown
   const { cause } = Object(thrown) as { cause?: unknown } // only compared
   const failure = [thrown, cause].find((each) => each instanceof HttpFailure)
