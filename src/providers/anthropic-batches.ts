@@ -2,7 +2,6 @@ import type { Anthropic } from '@anthropic-ai/sdk'
 import type { BatchClient } from '../client/batch-client.ts'
 import { batchItem, batchOutcome, batchState } from './anthropic-messages/batch.ts'
 import { Batches } from './batches.ts'
-import { unfinishedError } from './errors.ts'
 import type { Wire } from './exchange.ts'
 
 /**
@@ -16,7 +15,6 @@ export function anthropicBatches(wire: Wire, sdk: () => Promise<Anthropic>): Bat
     item: batchItem,
     stateOf: batchState,
     outcomeOf: (line) => batchOutcome(line, source),
-    unfinishedError: (reason) => unfinishedError(reason, source),
     submit: (items, ask) =>
       ask(async (signal) =>
         (await sdk())
@@ -32,6 +30,11 @@ export function anthropicBatches(wire: Wire, sdk: () => Promise<Anthropic>): Bat
     cancel: async (id, signal) => (await sdk()).messages.batches.cancel(id, {}, { signal }).asResponse(),
     // Not its `batches.results`, which takes the key to whatever address the answer names, and ends at a line that is no JSON.
     results: async (id, signal) =>
-      (await sdk()).get(`/v1/messages/batches/${encodeURIComponent(id)}/results`, { signal }).asResponse(),
+      (await sdk())
+        .get(`/v1/messages/batches/${encodeURIComponent(id)}/results`, {
+          headers: { accept: 'application/binary' },
+          signal,
+        })
+        .asResponse(),
   })
 }

@@ -8,11 +8,11 @@ import type {
 } from '../client/batch-client.ts'
 import type { LLMRequest, LLMResponse } from '../client/client.ts'
 import { SilenceWatch } from '../client/silence-watch.ts'
-import { ConfigurationError, isTercetError, LLMError } from '../errors.ts'
+import { ConfigurationError, LLMError } from '../errors.ts'
 import { isJsonObject, type JsonObject, parseJson } from '../json.ts'
 import { checkMembers, checkOptions, filledText, fn, optional, positiveMs, that } from '../options.ts'
-import { abortedError, malformedError, notJson, stalledError } from './errors.ts'
-import { errorOf, type Wire, warn } from './exchange.ts'
+import { abortedError, malformedError, notJson, stalledError, unfinishedError } from './errors.ts'
+import { errorOf, tell, type Wire } from './exchange.ts'
 import { readLines } from './lines.ts'
 import { readBody } from './sse.ts'
 
@@ -34,14 +34,10 @@ export interface BatchWire {
   results(file: string, signal: AbortSignal): Promise<Response>
   /** What one line of results says; `undefined` if that cannot be read. */
   outcomeOf(line: JsonObject): BatchOutcome | undefined
-  /** What a request failed with of which the results say nothing, for the batch ended before. */
-  unfinishedError(reason: Unfinished): LLMError
 }
 
 /** Sends one request over the SDK, and resolves with the bare answer. */
 export type Send = (signal: AbortSignal) => Promise<Response>
-
-export type Unfinished = 'expired' | 'canceled'
 
 export interface BatchState {
   readonly hasEnded: boolean
@@ -52,7 +48,7 @@ export interface BatchState {
   /** Requests in it, as far as it says. */
   readonly total?: number
   /** Why there may be no result for some of them. */
-  readonly unfinished?: Unfinished
+  readonly unfinished?: 'expired' | 'canceled'
 }
 
 /** An answer as it would have come to a single call, or why there is none. */
@@ -69,27 +65,16 @@ export class Batches implements BatchClient {
     this.#wire = wire
   }
 
-  async batch(
-    requests: readonly LLMRequest[],
-    { onSubmitted, ...options }: BatchOptions = {},
-  ): Promise<readonly BatchResult[]> {
+  async batch(requests: readonly LLMRequest[], given: BatchOptions = {}): Promise<readonly BatchResult[]> {
     const owner = 'batch()'
-    checkOptions(owner, { onSubmitted, ...options }, { ...waitChecks(), onSubmitted: optional(fn()) })
+    checkOptions(owner, given, { ...waitChecks(), onSubmitted: optional(fn()) })
+    const { onSubmitted, ...options } = given
     const items = this.#items(owner, requests, options)
     const sent = items.filter((item) => typeof item === 'string')
-    const unsent = (index: number) => {
-      const item = items[index]
-      return typeof item === 'string' ? undefined : item
-    }
-    if (sent.length === 0) return requests.map((_, index) => unsent(index) ?? this.#unreadable())
-    const id = await this.#submit(owner, sent, options)
-    try {
-      onSubmitted?.(id)
-    } catch {
-      // A listener that throws cannot harm a batch.
-    }
-    const results = await this.batchResults(id, options)
-    return requests.map((_, index) => unsent(index) ?? results[index] ?? this.#unreadable())
+    const results = sent.length === 0 ? [] : await this.#submitAndWait(sent, options, onSubmitted)
+    return items.map((item, index) =>
+      typeof item === 'string' ? (results[index] ?? this.#unreadable()) : item,
+    )
   }
 
   async submitBatch(requests: readonly LLMRequest[], options: BatchCallOptions = {}): Promise<string> {
@@ -106,34 +91,30 @@ export class Batches implements BatchClient {
     const owner = 'batchResults()'
     checkMembers(owner, { id }, { id: filledText() })
     checkOptions(owner, options, waitChecks())
-    const { pollMs = 60_000, signal, notify } = options
-    const { now, sleep } = this.#wire.wire.runtime
+    const { pollMs = 60_000, signal } = options
+    const { runtime } = this.#wire.wire
     let failures = 0
-    let answeredAt = now()
+    let answeredAt = runtime.now()
     for (;;) {
       let waitMs = pollMs
       let state: BatchState | undefined
       try {
         state = this.#wire.stateOf(await this.#json((own) => this.#wire.retrieve(id, own), signal))
         if (state.hasEnded && !state.failure) return await this.#results(state, signal)
-        answeredAt = now()
+        answeredAt = runtime.now()
         failures = 0
       } catch (error) {
         // The batch goes on whether it is looked at or not.
-        if (!(error instanceof LLMError && error.retryable) || now() - answeredAt >= longestSilenceMs)
+        if (!(error instanceof LLMError && error.retryable) || runtime.now() - answeredAt >= longestSilenceMs)
           throw error
         failures += 1
         waitMs = Math.max(pollMs, error.retryAfterMs ?? 0)
         const { code, message, kind } = error
-        try {
-          notify?.({ type: 'retry', attempt: failures, delayMs: waitMs, error: { code, message, kind } })
-        } catch {
-          // A listener that throws cannot harm the waiting.
-        }
+        tell(options, { type: 'retry', attempt: failures, delayMs: waitMs, error: { code, message, kind } })
       }
       // Not one of those that may pass, whatever its requests could have later.
       if (state?.failure) throw state.failure
-      await this.#sleep(() => sleep(waitMs, signal), signal)
+      await this.#sleep(() => runtime.sleep(waitMs, signal), signal)
     }
   }
 
@@ -169,13 +150,27 @@ export class Batches implements BatchClient {
         )
       }
       try {
-        const body = wire.encode(request, 'call', (message) => warn(options, message))
+        const body = wire.encode(request, 'call', (message) => tell(options, { type: 'warning', message }))
         return JSON.stringify(item(customIdOf(index, requests.length), body))
       } catch (error) {
         if (error instanceof LLMError) return error
         throw error
       }
     })
+  }
+
+  async #submitAndWait(
+    items: readonly string[],
+    options: BatchWaitOptions,
+    onSubmitted: BatchOptions['onSubmitted'],
+  ): Promise<readonly BatchResult[]> {
+    const id = await this.#submit('batch()', items, options)
+    try {
+      onSubmitted?.(id)
+    } catch {
+      // A listener that throws cannot harm a batch.
+    }
+    return this.batchResults(id, options)
   }
 
   async #submit(owner: string, items: readonly string[], { signal }: BatchCallOptions): Promise<string> {
@@ -219,10 +214,9 @@ export class Batches implements BatchClient {
         signal,
       )
     }
-    return Array.from({ length: count ?? total ?? 0 }, (_, index) => {
-      const missing = () => (unfinished ? this.#wire.unfinishedError(unfinished) : this.#unreadable())
-      return found.get(index) ?? missing()
-    })
+    const missing = () =>
+      unfinished ? unfinishedError(unfinished, this.#wire.wire.source) : this.#unreadable()
+    return Array.from({ length: count ?? total ?? 0 }, (_, index) => found.get(index) ?? missing())
   }
 
   #resultOf(outcome: BatchOutcome): BatchResult {
@@ -297,7 +291,7 @@ export class Batches implements BatchClient {
     } catch (thrown) {
       if (signal?.aborted) throw abortedError(signal.reason, wire.source)
       if (watch.silence) throw stalledError(watch.silence, wire.source)
-      throw isTercetError(thrown) ? thrown : errorOf(thrown, wire.source)
+      throw errorOf(thrown, wire.source)
     } finally {
       controller.abort()
       unlink()

@@ -2,7 +2,7 @@ import type { OpenAI } from 'openai'
 import type { BatchClient } from '../client/batch-client.ts'
 import { Batches } from './batches.ts'
 import { batchItem, batchOutcome, batchState, endpoint } from './chat-completions/batch.ts'
-import { malformedError, unfinishedError } from './errors.ts'
+import { malformedError } from './errors.ts'
 import type { Wire } from './exchange.ts'
 
 /**
@@ -17,7 +17,6 @@ export function openAIBatches(wire: Wire, sdk: () => Promise<OpenAI>): BatchClie
     item: batchItem,
     stateOf: (batch) => batchState(batch, source),
     outcomeOf: (line) => batchOutcome(line, source),
-    unfinishedError: (reason) => unfinishedError(reason, source),
     submit: async (items, ask) => {
       const lines = items.map((item) => `${item}\n`)
       // By itself it is deleted after 30 days.
