@@ -34,6 +34,13 @@ export {
   type SnapshotStep,
 } from './agent/run-snapshot.ts'
 export type { RunStream } from './agent/run-stream.ts'
+export type {
+  BatchCallOptions,
+  BatchClient,
+  BatchOptions,
+  BatchResult,
+  BatchWaitOptions,
+} from './client/batch-client.ts'
 export {
   type CallOptions,
   type CallScope,

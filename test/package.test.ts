@@ -108,17 +108,24 @@ describe('the packed package, installed in an empty project', { timeout: 60_000 
 
   test('an agent with tools and secrets loads at most 48 kB gzipped', async () => {
     const core = `export { Agent, secret, tool, ToolSet } from 'tercet'`
-    const { outputFiles, metafile } = await bundle(core, consumer.folder)
-    const [entry = ''] = Object.keys(metafile.outputs).filter(
-      (path) => metafile.outputs[path]?.entryPoint === '<stdin>',
-    )
-    const size = (path: string): number =>
-      outputFiles
-        .filter((file) => file.path.endsWith(basename(path)))
-        .reduce((sum, file) => sum + gzipSync(file.contents, { level: 9 }).length, 0)
-    const loaded = loadedWith(entry, metafile)
-    expect(loaded.map(size).reduce((a, b) => a + b, 0)).toBeLessThanOrEqual(48_000)
+    expect(await loadedBytes(core, consumer.folder)).toBeLessThanOrEqual(48_000)
   })
+
+  test.each([
+    ['OpenAIClient', 'tercet/openai', 20_000],
+    ['AnthropicClient', 'tercet/anthropic', 23_000],
+  ])(
+    '%s loads at most so much gzipped, and nothing of batches before the first one',
+    async (name, entry, most) => {
+      const code = `export { ${name} } from '${entry}'`
+      expect(await loadedBytes(code, consumer.folder)).toBeLessThanOrEqual(most)
+      const { metafile } = await bundle(code, consumer.folder)
+      const later = Object.values(metafile.outputs).flatMap((output) =>
+        output.imports.filter(({ kind, external }) => kind === 'dynamic-import' && !external),
+      )
+      expect(later.map(({ path }) => basename(path))).toEqual([expect.stringMatching(/-batches-/)])
+    },
+  )
 
   test('no built file awaits at its top level, which would end require()', () => {
     expect([...built(consumer, '.js')].flatMap(([path, text]) => topLevelAwaits(path, text))).toEqual([])
@@ -226,6 +233,21 @@ function bundle(contents: string, folder: string): Promise<BuildResult<{ write: 
     outdir: folder,
     external: Object.keys(manifest.peerDependencies),
   })
+}
+
+/** Gzipped bytes of what is loaded with a bundle of `code`, but not of what is imported later. */
+async function loadedBytes(code: string, folder: string): Promise<number> {
+  const { outputFiles, metafile } = await bundle(code, folder)
+  const [entry = ''] = Object.keys(metafile.outputs).filter(
+    (path) => metafile.outputs[path]?.entryPoint === '<stdin>',
+  )
+  const size = (path: string): number =>
+    outputFiles
+      .filter((file) => file.path.endsWith(basename(path)))
+      .reduce((sum, file) => sum + gzipSync(file.contents, { level: 9 }).length, 0)
+  return loadedWith(entry, metafile)
+    .map(size)
+    .reduce((a, b) => a + b, 0)
 }
 
 /** The files that are loaded with `entry`: it and what it imports, but not what is imported later. */

@@ -1,5 +1,6 @@
 import { checkMembers, given } from '../options.ts'
 import { type ClientMiddleware, type LLMRequest, type ModelParams, modelParamsCheck } from './client.ts'
+import { clientAround } from './client-around.ts'
 
 /**
  * Sampling settings of every call that does not say otherwise, key by key. What neither has is not sent.
@@ -13,25 +14,16 @@ export function defaultParams(params: ModelParams): ClientMiddleware {
     ...request,
     params: mergedParams(params, request.params),
   })
-  return (next) => {
-    const { stream, close } = next
-    return {
-      // Asked each time: a client may change what it is, such as a SwitchableClient.
-      get provider() {
-        return next.provider
-      },
-      get model() {
-        return next.model
-      },
+  return (next) =>
+    clientAround(next, {
       // Who fits a request into the context window keeps room for the answer.
-      get capabilities() {
-        return { ...next.capabilities, ...(maxOutputTokens !== undefined && { maxOutputTokens }) }
-      },
+      capabilities: () => ({
+        ...next.capabilities,
+        ...(maxOutputTokens !== undefined && { maxOutputTokens }),
+      }),
       call: (request, options) => next.call(filled(request), options),
-      ...(stream && { stream: (request, options) => stream.call(next, filled(request), options) }),
-      ...(close && { close: () => close.call(next) }),
-    }
-  }
+      stream: (stream, request, options) => stream(filled(request), options),
+    })
 }
 
 /** Later ones win, key by key, also in `extra`; what is undefined is as good as absent. */

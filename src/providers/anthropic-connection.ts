@@ -1,3 +1,4 @@
+import type { Anthropic } from '@anthropic-ai/sdk'
 import { MissingCredentialError } from '../errors.ts'
 import { checkOptions, oneOf, optional } from '../options.ts'
 import type { ApiVersion } from './anthropic-messages/request.ts'
@@ -78,12 +79,12 @@ export function anthropicConnection(options: AnthropicConnectionOptions): Anthro
   }
 }
 
-/** Sends Messages requests over Anthropic's SDK, which is loaded at the first call. */
-export function anthropicSender(
+/** Anthropic's SDK, loaded at the first use. */
+export function anthropicSdk(
   { apiKey, baseURL, apiVersion, keyHeader, defaultHeaders }: AnthropicConnection,
   fetch: typeof globalThis.fetch,
-): Wire['send'] {
-  const sdk = loadedOnce('@anthropic-ai/sdk', async () => {
+): () => Promise<Anthropic> {
+  return loadedOnce('@anthropic-ai/sdk', async () => {
     const { Anthropic } = await import('@anthropic-ai/sdk')
     return new Anthropic({
       // Without one it would look for profiles on disk.
@@ -102,6 +103,10 @@ export function anthropicSender(
       ...transportOnly,
     })
   })
+}
+
+/** Sends Messages requests over it. */
+export function anthropicSender(sdk: () => Promise<Anthropic>): Wire['send'] {
   return async (body, headers, signal) => {
     const client = await sdk()
     // Not its `messages.create`, which writes to the console about some models.

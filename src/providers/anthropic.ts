@@ -1,3 +1,10 @@
+import type {
+  BatchCallOptions,
+  BatchClient,
+  BatchOptions,
+  BatchResult,
+  BatchWaitOptions,
+} from '../client/batch-client.ts'
 import {
   type CallOptions,
   type Capabilities,
@@ -12,6 +19,7 @@ import {
   type AnthropicConnectionOptions,
   anthropicConnection,
   anthropicConnectionChecks,
+  anthropicSdk,
   anthropicSender,
 } from './anthropic-connection.ts'
 import type { CacheTtl } from './anthropic-messages/cache.ts'
@@ -52,11 +60,12 @@ export interface AnthropicClientOptions extends AnthropicConnectionOptions, Exch
  * Anthropic's Messages API, over its SDK (`npm install @anthropic-ai/sdk`), and whatever else speaks it. The SDK is loaded
  * at the first call; it neither retries, times out, traces nor logs.
  */
-export class AnthropicClient implements LLMClient {
+export class AnthropicClient implements LLMClient, BatchClient {
   readonly provider: string = 'anthropic'
   readonly model: string
   readonly capabilities: Capabilities
   readonly #exchange: Exchange
+  readonly #batches: () => Promise<BatchClient>
 
   /**
    * @throws MissingCredentialError without a key for Anthropic itself.
@@ -73,18 +82,20 @@ export class AnthropicClient implements LLMClient {
     this.capabilities = { tools: true, streaming: true, images: true, ...known, ...given(capabilities) }
     const { structuredOutput, maxOutputTokens = 4096 } = this.capabilities
     const isNew = apiVersion !== '2023-06-01'
-    this.#exchange = new Exchange(
-      anthropicMessages({
-        ...settings,
-        source: errorSourceOf(this, secretsOf(connection), settings.runtime),
-        apiVersion,
-        quirks: { effort, systemMessages: systemMessages && isNew, ...given(options.quirks) },
-        structuredOutput,
-        maxOutputTokens,
-        cacheTtl: cache === false ? undefined : cache === true ? '5m' : cache.ttl,
-        send: anthropicSender(connection, options.fetch ?? settings.runtime.fetch),
-      }),
-    )
+    const sdk = anthropicSdk(connection, options.fetch ?? settings.runtime.fetch)
+    const wire = anthropicMessages({
+      ...settings,
+      source: errorSourceOf(this, secretsOf(connection), settings.runtime),
+      apiVersion,
+      quirks: { effort, systemMessages: systemMessages && isNew, ...given(options.quirks) },
+      structuredOutput,
+      maxOutputTokens,
+      cacheTtl: cache === false ? undefined : cache === true ? '5m' : cache.ttl,
+      send: anthropicSender(sdk),
+    })
+    this.#exchange = new Exchange(wire)
+    // Loaded at the first batch: most have none.
+    this.#batches = async () => (await import('./anthropic-batches.ts')).anthropicBatches(wire, sdk)
   }
 
   call(request: LLMRequest, options?: CallOptions): Promise<LLMResponse> {
@@ -93,6 +104,22 @@ export class AnthropicClient implements LLMClient {
 
   stream(request: LLMRequest, options?: CallOptions): AsyncIterableIterator<LLMChunk> {
     return this.#exchange.stream(request, options)
+  }
+
+  async batch(requests: readonly LLMRequest[], options?: BatchOptions): Promise<readonly BatchResult[]> {
+    return (await this.#batches()).batch(requests, options)
+  }
+
+  async submitBatch(requests: readonly LLMRequest[], options?: BatchCallOptions): Promise<string> {
+    return (await this.#batches()).submitBatch(requests, options)
+  }
+
+  async batchResults(id: string, options?: BatchWaitOptions): Promise<readonly BatchResult[]> {
+    return (await this.#batches()).batchResults(id, options)
+  }
+
+  async cancelBatch(id: string, options?: Pick<BatchCallOptions, 'signal'>): Promise<void> {
+    return (await this.#batches()).cancelBatch(id, options)
   }
 }
 

@@ -41,6 +41,8 @@ const kindsByWord: ReadonlyMap<string, LLMErrorKind> = new Map<string, LLMErrorK
   ['rate_limit_error', 'rate_limit'],
   ['requests', 'rate_limit'],
   ['tokens', 'rate_limit'],
+  // Of tokens that wait in batches, until some of these are done.
+  ['token_limit_exceeded', 'rate_limit'],
   ['invalid_api_key', 'auth'],
   ['authentication_error', 'auth'],
   ['permission_error', 'auth'],

@@ -68,6 +68,25 @@ export function bodyError(error: unknown, source: ErrorSource, requestId?: strin
   })
 }
 
+/** A refusal that came without a status, such as that of a batch: a request that was wrong, where it does not say otherwise. */
+export function refusalError(error: unknown, source: ErrorSource): LLMError {
+  const wire = readWireError(error, '')
+  return wireError({ ...wire, kind: kindOf(wire, 400), status: undefined }, source, {})
+}
+
+/** A request of a batch that was not done. */
+export function unfinishedError(reason: 'expired' | 'canceled', { provider, model }: ErrorSource): LLMError {
+  const [said, cure] =
+    reason === 'expired'
+      ? ['did not get to this request before its batch expired', 'Submit it again.']
+      : ['did not do this request, for its batch was canceled', '']
+  return new LLMError(sentence(`${subject(provider, model)} ${said}`, '', cure).trim(), {
+    kind: reason === 'expired' ? 'timeout' : 'aborted',
+    provider,
+    model,
+  })
+}
+
 /** An answer that is none. `what` completes "answered with …"; it shows nothing that is to be scrubbed. */
 export function malformedError(what: string, { provider, model }: ErrorSource, requestId?: string): LLMError {
   const text = sentence(

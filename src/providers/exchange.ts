@@ -1,5 +1,12 @@
 import { linkedController, untilAborted } from '../abort.ts'
-import type { CallOptions, LLMChunk, LLMRequest, LLMResponse, ProviderLimits } from '../client/client.ts'
+import type {
+  CallOptions,
+  ClientNotice,
+  LLMChunk,
+  LLMRequest,
+  LLMResponse,
+  ProviderLimits,
+} from '../client/client.ts'
 import { collect } from '../client/collect.ts'
 import { isContent, SilenceWatch } from '../client/silence-watch.ts'
 import { LLMError, MissingPackageError } from '../errors.ts'
@@ -151,7 +158,7 @@ export class Exchange {
     let end: LLMChunk | undefined
     try {
       signal.throwIfAborted()
-      const body = wire.encode(request, mode, (message) => warn(options, message))
+      const body = wire.encode(request, mode, (message) => tell(options, { type: 'warning', message }))
       watch.start()
       const response = await untilAborted(wire.send(body, headersOf(options), signal), signal)
       requestId = requestIdOf(response.headers, wire.source)
@@ -204,15 +211,16 @@ function headersOf({ headers, idempotencyKey }: CallOptions): Readonly<Record<st
   return { ...(idempotencyKey !== undefined && { 'Idempotency-Key': idempotencyKey }), ...headers }
 }
 
-function warn({ notify }: CallOptions, message: string): void {
+export function tell({ notify }: Pick<CallOptions, 'notify'>, notice: ClientNotice): void {
   try {
-    notify?.({ type: 'warning', message })
+    notify?.(notice)
   } catch {
     // A listener that throws cannot harm a call.
   }
 }
 
-function errorOf(thrown: unknown, source: ErrorSource): unknown {
+/** What is thrown to a caller for whatever a request threw. */
+export function errorOf(thrown: unknown, source: ErrorSource): unknown {
   if (thrown instanceof LLMError || thrown instanceof MissingPackageError) return thrown
   const { cause } = Object(thrown) as { cause?: unknown } // only compared
   const failure = [thrown, cause].find((each) => each instanceof HttpFailure)

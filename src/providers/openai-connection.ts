@@ -1,7 +1,5 @@
 import type OpenAI from 'openai'
-import type { CallOptions } from '../client/client.ts'
 import { MissingCredentialError } from '../errors.ts'
-import type { JsonObject } from '../json.ts'
 import { checkOptions, filledText, oneOf, optional } from '../options.ts'
 import {
   type ConnectionOptions,
@@ -11,6 +9,7 @@ import {
   refusing,
   transportOnly,
 } from './connection.ts'
+import type { Wire } from './exchange.ts'
 import { type Preset, type PresetName, presets } from './presets.ts'
 
 /** Where a server of OpenAI's API is, and as whom to speak to it. */
@@ -92,16 +91,12 @@ function presetConnection(options: OpenAIConnectionOptions, preset: Preset): Ope
   return { ...key, baseURL, organization, project, defaultHeaders, isOpenAI: false }
 }
 
-/** Sends Chat Completions over OpenAI's SDK, which is loaded at the first call. */
-export function openAISender(
+/** OpenAI's SDK, loaded at the first use. */
+export function openAISdk(
   { isOpenAI: _, apiKey = 'not-needed', baseURL, ...connection }: OpenAIConnection,
   fetch: typeof globalThis.fetch,
-): (
-  body: JsonObject,
-  headers: NonNullable<CallOptions['headers']>,
-  signal: AbortSignal,
-) => Promise<Response> {
-  const sdk = loadedOnce('openai', async () => {
+): () => Promise<OpenAI> {
+  return loadedOnce('openai', async () => {
     const { OpenAI } = await import('openai')
     return new OpenAI({
       ...connection,
@@ -111,6 +106,10 @@ export function openAISender(
       ...transportOnly,
     })
   })
+}
+
+/** Sends Chat Completions over it. */
+export function openAISender(sdk: () => Promise<OpenAI>): Wire['send'] {
   return async (body, headers, signal) => {
     const { chat } = await sdk()
     // Our own types know what this API takes; the SDK's know also what only OpenAI does.

@@ -1,3 +1,10 @@
+import type {
+  BatchCallOptions,
+  BatchClient,
+  BatchOptions,
+  BatchResult,
+  BatchWaitOptions,
+} from '../client/batch-client.ts'
 import {
   type CallOptions,
   type Capabilities,
@@ -16,6 +23,7 @@ import {
   type OpenAIConnectionOptions,
   openAIConnection,
   openAIConnectionChecks,
+  openAISdk,
   openAISender,
 } from './openai-connection.ts'
 import { type Preset, presets } from './presets.ts'
@@ -39,12 +47,13 @@ export interface OpenAIClientOptions extends OpenAIConnectionOptions, ExchangeOp
  * OpenAI Chat Completions, over the official SDK (`npm install openai`), and whatever else speaks them, by `preset` or
  * `baseURL`. The SDK is loaded at the first call, and neither retries nor times out.
  */
-export class OpenAIClient implements LLMClient {
+export class OpenAIClient implements LLMClient, BatchClient {
   /** `'openai'`, or the preset's name. */
   readonly provider: string
   readonly model: string
   readonly capabilities: Capabilities
   readonly #exchange: Exchange
+  readonly #batches: () => Promise<BatchClient>
 
   /**
    * @throws MissingCredentialError without a key for OpenAI itself.
@@ -69,18 +78,20 @@ export class OpenAIClient implements LLMClient {
       ...known.capabilities,
       ...given(capabilities),
     }
-    this.#exchange = new Exchange(
-      chatCompletions({
-        ...settings,
-        source: errorSourceOf(this, secretsOf(connection), settings.runtime),
-        quirks: {
-          ...(connection.isOpenAI ? openAIQuirks : compatibleQuirks),
-          ...known.quirks,
-          ...given(quirks),
-        },
-        send: openAISender(connection, options.fetch ?? settings.runtime.fetch),
-      }),
-    )
+    const sdk = openAISdk(connection, options.fetch ?? settings.runtime.fetch)
+    const wire = chatCompletions({
+      ...settings,
+      source: errorSourceOf(this, secretsOf(connection), settings.runtime),
+      quirks: {
+        ...(connection.isOpenAI ? openAIQuirks : compatibleQuirks),
+        ...known.quirks,
+        ...given(quirks),
+      },
+      send: openAISender(sdk),
+    })
+    this.#exchange = new Exchange(wire)
+    // Loaded at the first batch: most have none.
+    this.#batches = async () => (await import('./openai-batches.ts')).openAIBatches(wire, sdk)
   }
 
   call(request: LLMRequest, options?: CallOptions): Promise<LLMResponse> {
@@ -89,6 +100,22 @@ export class OpenAIClient implements LLMClient {
 
   stream(request: LLMRequest, options?: CallOptions): AsyncIterableIterator<LLMChunk> {
     return this.#exchange.stream(request, options)
+  }
+
+  async batch(requests: readonly LLMRequest[], options?: BatchOptions): Promise<readonly BatchResult[]> {
+    return (await this.#batches()).batch(requests, options)
+  }
+
+  async submitBatch(requests: readonly LLMRequest[], options?: BatchCallOptions): Promise<string> {
+    return (await this.#batches()).submitBatch(requests, options)
+  }
+
+  async batchResults(id: string, options?: BatchWaitOptions): Promise<readonly BatchResult[]> {
+    return (await this.#batches()).batchResults(id, options)
+  }
+
+  async cancelBatch(id: string, options?: Pick<BatchCallOptions, 'signal'>): Promise<void> {
+    return (await this.#batches()).cancelBatch(id, options)
   }
 }
 

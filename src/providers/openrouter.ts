@@ -13,7 +13,7 @@ import { chatCompletions } from './chat-completions/wire.ts'
 import { type ConnectionOptions, connectionChecks, fromEnvironment, secretsOf } from './connection.ts'
 import { errorSourceOf } from './errors.ts'
 import { Exchange, type ExchangeOptions, exchangeChecks, exchangeSettings } from './exchange.ts'
-import { type OpenAIConnection, openAISender } from './openai-connection.ts'
+import { type OpenAIConnection, openAISdk, openAISender } from './openai-connection.ts'
 import { compatibleQuirks, type Quirks, quirksCheck } from './quirks.ts'
 
 export type { ConnectionOptions } from './connection.ts'
@@ -68,7 +68,7 @@ export class OpenRouterClient implements LLMClient {
         ...settings,
         source: errorSourceOf(this, secretsOf(connection), settings.runtime),
         quirks: { ...openRouterQuirks, ...given(quirks) },
-        send: openAISender(connection, options.fetch ?? settings.runtime.fetch),
+        send: openAISender(openAISdk(connection, options.fetch ?? settings.runtime.fetch)),
       }),
     )
   }

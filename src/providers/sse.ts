@@ -11,7 +11,7 @@ export interface SseEvent {
 export class TooLargeError extends Error {}
 
 /** Characters in one line, and in a body that is no event stream. */
-const longestText = 16 * 2 ** 20
+export const longestText = 16 * 2 ** 20
 /** Characters in a whole event stream; its framing is several hundred for each token. */
 const longestStream = 512 * 2 ** 20
 
@@ -107,7 +107,7 @@ function shapeOf(start: string): Shape | undefined {
 }
 
 /** The body as text, in pieces as they arrive, each at least one character. */
-async function* readText(
+export async function* readText(
   body: ReadableStream<Uint8Array> | null,
   signal: AbortSignal,
 ): AsyncGenerator<string, void, undefined> {

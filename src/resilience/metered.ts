@@ -1,5 +1,6 @@
 import { untilAborted } from '../abort.ts'
 import type { CallOptions, LLMChunk, LLMClient, LLMRequest, LLMResponse } from '../client/client.ts'
+import { clientAround } from '../client/client-around.ts'
 import { clientError } from '../client/thrown.ts'
 import { Pulls } from './pulls.ts'
 
@@ -19,18 +20,7 @@ export function metered(
   next: LLMClient,
   open: (request: LLMRequest, options: CallOptions | undefined) => Promise<Meter>,
 ): LLMClient {
-  const { stream, close } = next
-  return {
-    // Asked each time: a client may change what it is, such as a SwitchableClient.
-    get provider() {
-      return next.provider
-    },
-    get model() {
-      return next.model
-    },
-    get capabilities() {
-      return next.capabilities
-    },
+  return clientAround(next, {
     call: async (request, options) => {
       const meter = await open(request, options)
       const signal = options?.signal
@@ -45,17 +35,14 @@ export function metered(
       }
       return meter.end(response)
     },
-    ...(stream && {
-      stream: (request: LLMRequest, options?: CallOptions) =>
-        streamed(
-          next,
-          () => stream.call(next, request, options),
-          () => open(request, options),
-          options?.signal,
-        ),
-    }),
-    ...(close && { close: () => close.call(next) }),
-  }
+    stream: (stream, request, options) =>
+      streamed(
+        next,
+        () => stream(request, options),
+        () => open(request, options),
+        options?.signal,
+      ),
+  })
 }
 
 async function* streamed(

@@ -1,5 +1,6 @@
 import { linkedController, untilAborted } from '../abort.ts'
-import type { CallOptions, ClientMiddleware, LLMChunk, LLMClient, LLMRequest } from '../client/client.ts'
+import type { CallOptions, ClientMiddleware, LLMChunk, LLMClient } from '../client/client.ts'
+import { clientAround } from '../client/client-around.ts'
 import { isContent, SilenceWatch } from '../client/silence-watch.ts'
 import { clientError } from '../client/thrown.ts'
 import { LLMError } from '../errors.ts'
@@ -37,19 +38,8 @@ export interface TimeoutOptions {
 export function timeout(options: TimeoutOptions = {}): ClientMiddleware {
   checkOptions('timeout', options, checks)
   const limits = limitsOf(options)
-  return (next) => {
-    const { stream, close } = next
-    return {
-      // Asked each time: a client may change what it is, such as a SwitchableClient.
-      get provider() {
-        return next.provider
-      },
-      get model() {
-        return next.model
-      },
-      get capabilities() {
-        return next.capabilities
-      },
+  return (next) =>
+    clientAround(next, {
       call: async (request, callOptions) => {
         const deadline = new Deadline(next, limits, callOptions)
         const { options: timed, signal } = deadline
@@ -62,16 +52,12 @@ export function timeout(options: TimeoutOptions = {}): ClientMiddleware {
           deadline.end()
         }
       },
-      ...(stream && {
-        stream: (request: LLMRequest, callOptions?: CallOptions) =>
-          streamed(
-            (timed) => stream.call(next, request, timed),
-            () => new Deadline(next, limits, callOptions),
-          ),
-      }),
-      ...(close && { close: () => close.call(next) }),
-    }
-  }
+      stream: (stream, request, callOptions) =>
+        streamed(
+          (timed) => stream(request, timed),
+          () => new Deadline(next, limits, callOptions),
+        ),
+    })
 }
 
 async function* streamed(

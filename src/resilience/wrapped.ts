@@ -7,6 +7,7 @@ import type {
   LLMResponse,
   ModelName,
 } from '../client/client.ts'
+import { clientAround } from '../client/client-around.ts'
 import { collect, endedEarly } from '../client/collect.ts'
 import { clientError } from '../client/thrown.ts'
 import type { LLMError } from '../errors.ts'
@@ -16,24 +17,12 @@ export type Way = 'call' | 'stream'
 
 export type Ask = (request: LLMRequest, options: CallOptions | undefined, way: Way) => AsyncIterable<LLMChunk>
 
-/** A client that is `next` to look at, also where that changes, and asks by `ask`: the same for a call and a stream. */
+/** A client around `next` that asks by `ask`: the same for a call and a stream. */
 export function wrapped(next: LLMClient, ask: Ask): LLMClient {
-  return {
-    get provider() {
-      return next.provider
-    },
-    get model() {
-      return next.model
-    },
-    get capabilities() {
-      return next.capabilities
-    },
+  return clientAround(next, {
     call: (request, options) => collect(next, ask(request, options, 'call')),
-    ...(next.stream && {
-      stream: (request: LLMRequest, options?: CallOptions) => ask(request, options, 'stream'),
-    }),
-    ...(next.close && { close: async () => next.close?.() }),
-  }
+    stream: (_, request, options) => ask(request, options, 'stream'),
+  })
 }
 
 /**

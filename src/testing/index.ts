@@ -58,6 +58,7 @@ export type {
   StrictToolCall,
   StrictTurn,
   StrictUsage,
+  UnfinishedFault,
 } from './strict-contract.ts'
 export {
   type StrictProvider,

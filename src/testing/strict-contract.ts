@@ -39,10 +39,15 @@ export interface StrictError {
 }
 
 /** One turn of a script: what the model says, any other answer, or what goes wrong. */
-export type StrictTurn = StrictReply | StrictError | StrictFault
+export type StrictTurn = StrictReply | StrictError | StrictFault | UnfinishedFault
 
 /** A failure as the provider of the request words it, or a reply that goes wrong on its way. */
 export type StrictFault = FailureFault | BodyFault | DeliveryFault
+
+/** In a batch only: the day was over before this request's turn came. */
+export interface UnfinishedFault {
+  readonly fault: 'expired'
+}
 
 /** What providers refuse a valid request for; each dialect has its own status, words and codes. */
 export type FailureKind =

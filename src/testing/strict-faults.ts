@@ -1,10 +1,13 @@
 import type { ServerResponse } from 'node:http'
 import { setImmediate } from 'node:timers'
 import { isJsonObject, type JsonObject } from '../json.ts'
+import { words } from './refusal.ts'
 import { cut, unlessGone, untilInsideCharacter, write, writeAndEnd } from './strict-bytes.ts'
 import type {
   BodyFault,
   DeliveryFault,
+  Dialect,
+  Failure,
   FailureFault,
   StrictFault,
   StrictReply,
@@ -14,6 +17,7 @@ import { type Delivery, deliver, sendAnswer, textsOf } from './strict-delivery.t
 
 /** Answers a request with what goes wrong. */
 export async function strike(fault: StrictFault, delivery: Delivery): Promise<void> {
+  if (isFailure(fault)) return sendFailure(fault, delivery)
   switch (fault.fault) {
     case 'html':
     case 'empty':
@@ -21,29 +25,33 @@ export async function strike(fault: StrictFault, delivery: Delivery): Promise<vo
     case 'error_object':
     case 'no_choices':
       return sendBody(fault, delivery)
-    case 'error_event':
-    case 'truncate':
-    case 'no_end':
-    case 'reset':
-    case 'hang':
-    case 'pings':
-    case 'drip':
-    case 'garble':
-    case 'double':
-    case 'wrong_type':
-      return goWrong(fault, delivery)
     default:
-      return sendFailure(fault, delivery)
+      return goWrong(fault, delivery)
   }
 }
 
-function sendFailure({ fault, message, headers }: FailureFault, delivery: Delivery): void {
-  const { status, body } = delivery.dialect.failure(fault, delivery.request)
+/** A refusal, not an answer that goes wrong on its way. */
+export function isFailure(fault: StrictFault): fault is FailureFault {
+  return !wireFaults.has(fault.fault)
+}
+
+const wireFaults: ReadonlySet<string> = words(`
+  html empty null error_object no_choices
+  error_event truncate no_end reset hang pings drip garble double wrong_type`)
+
+/** What a request was refused for, as its provider words it. */
+export function failureOf({ fault, message }: FailureFault, dialect: Dialect, request: JsonObject): Failure {
+  const { status, body } = dialect.failure(fault, request)
   const said =
     isJsonObject(body['error']) && message !== undefined ? { ...body['error'], message } : body['error']
-  sendAnswer(delivery, status, JSON.stringify({ ...body, ...(said !== undefined && { error: said }) }), {
+  return { status, body: { ...body, ...(said !== undefined && { error: said }) } }
+}
+
+function sendFailure(fault: FailureFault, delivery: Delivery): void {
+  const { status, body } = failureOf(fault, delivery.dialect, delivery.request)
+  sendAnswer(delivery, status, JSON.stringify(body), {
     'content-type': 'application/json',
-    ...headers,
+    ...fault.headers,
   })
 }
 

@@ -7,11 +7,14 @@ import { groqDialect } from './groq-dialect.ts'
 import { openAIDialect } from './openai-dialect.ts'
 import { openRouterDialect } from './openrouter-dialect.ts'
 import { bodyOf, isJson, parsed, plainHeaders } from './received-request.ts'
+import { AnthropicBatches } from './strict-anthropic-batches.ts'
+import type { BatchAnswer, BatchHost } from './strict-batches.ts'
 import { type Chunking, unlessGone } from './strict-bytes.ts'
 import type { AccountRules, Dialect, Pieces, Refusal, StrictTurn, WireContext } from './strict-contract.ts'
-import { type Delivery, deliver, sendError } from './strict-delivery.ts'
+import { type Delivery, deliver, sendAnswer, sendError } from './strict-delivery.ts'
 import { strike } from './strict-faults.ts'
 import { refuseUrl } from './strict-openai.ts'
+import { OpenAIBatches } from './strict-openai-batches.ts'
 
 /** Answers to valid requests in the order they arrive, or a function called once for each. */
 export type StrictScript = readonly StrictTurn[] | ((request: StrictRequest) => StrictTurn)
@@ -27,6 +30,8 @@ export interface StrictProviderOptions extends AccountRules {
   readonly hold?: (request: StrictRequest) => Promise<void>
   /** How text is split into deltas. Default: `'word'`. */
   readonly pieces?: Pieces
+  /** How often a batch is looked at before it has ended. With each look more of it is done. Default: 1. */
+  readonly batchPolls?: number
 }
 
 /** A request as it arrived. */
@@ -68,7 +73,8 @@ export interface StrictProvider extends AsyncDisposable {
 /**
  * Starts a provider on a free port of 127.0.0.1 that speaks OpenAI Chat Completions, as OpenAI, Groq and OpenRouter do,
  * and Anthropic Messages, JSON and SSE. It refuses requests where the real APIs refuse them, with their error bodies, and
- * fails as they do when its script says so. Ids in replies are counted, so that runs can be compared.
+ * fails as they do when its script says so. Ids in replies are counted, so that runs can be compared. Batches, as OpenAI and
+ * Anthropic have them, take a turn of the script for each of their requests when they begin.
  *
  * @throws ConfigurationError if `pieces` is no positive integer.
  */
@@ -110,10 +116,14 @@ class LoopbackProvider implements StrictProvider {
   #replies = 0
   #calls = 0
   #closed: Promise<void> | undefined
+  readonly #openAIBatches: OpenAIBatches
+  readonly #anthropicBatches: AnthropicBatches
 
   constructor(options: StrictProviderOptions) {
     this.#options = options
     this.#script = options.script
+    this.#openAIBatches = new OpenAIBatches(this.#batchHost(openAIDialect))
+    this.#anthropicBatches = new AnthropicBatches(this.#batchHost(anthropicDialect))
     this.#server = createServer((incoming, response) => void this.#receive(incoming, response))
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket)
@@ -189,7 +199,9 @@ class LoopbackProvider implements StrictProvider {
       if (!response.writableFinished && !cutHere) request.clientAborted = true
       gone.abort()
     })
-    const dialect = dialects.find((each) => each.path === path) ?? openAIDialect
+    const dialect =
+      dialects.find((each) => each.path === path) ??
+      (path.startsWith(`${anthropicDialect.path}/`) ? anthropicDialect : openAIDialect)
     const number = this.requests.length
     const headers = { [dialect.requestIdHeader]: `req_${number}` }
     const exchange: Exchange = { request, dialect, number, headers, response, gone: gone.signal }
@@ -212,8 +224,12 @@ class LoopbackProvider implements StrictProvider {
 
   async #serve(exchange: Exchange, text: string | undefined): Promise<void> {
     const { request, dialect } = exchange
-    if (request.method !== 'POST' || request.path !== dialect.path) {
-      return this.#refuse(exchange, refuseUrl(request.method, request.path))
+    const { method, path, headers } = request
+    if (method !== 'POST' || path !== dialect.path) {
+      const received = { method, path, headers, text }
+      const answer = this.#anthropicBatches.answer(received) ?? (await this.#openAIBatches.answer(received))
+      if (answer !== undefined) return this.#answerBatch(exchange, answer)
+      return this.#refuse(exchange, refuseUrl(method, path))
     }
     const body = isJson(request.headers) ? parsed(text) : undefined
     if (isJsonObject(body)) request.body = body
@@ -226,6 +242,7 @@ class LoopbackProvider implements StrictProvider {
     if (hold !== undefined) await unlessGone(hold(request), exchange.gone)
     if (exchange.gone.aborted) return
     if ('status' in turn) return sendError(exchange, turn)
+    if ('fault' in turn && turn.fault === 'expired') throw new Error('Only what is in a batch can expire.')
     const delivery = this.#delivery(exchange)
     return 'fault' in turn ? strike(turn, delivery) : deliver(turn, delivery)
   }
@@ -237,6 +254,36 @@ class LoopbackProvider implements StrictProvider {
     const turn = script[this.#scriptPosition]
     this.#scriptPosition += 1
     return turn
+  }
+
+  #batchHost(dialect: Dialect): BatchHost {
+    const { keys, batchPolls: polls = 1 } = this.#options
+    return {
+      rules: this.#options,
+      keys,
+      polls,
+      turn: (body, headers) => {
+        const request = { method: 'POST', path: dialect.path, headers, body, clientAborted: false }
+        const turn = this.#nextTurn(request, dialect)
+        if (turn !== undefined) return turn
+        throw new Error('it is exhausted, and there are more requests in a batch. Add a reply for each.')
+      },
+      body: (reply, request) => dialect.body(reply, this.#context(request)),
+      refused: (refusal) => this.refusals.push(refusal),
+    }
+  }
+
+  #answerBatch(exchange: Exchange, answer: BatchAnswer): void {
+    if ('rule' in answer) {
+      this.#refuse(exchange, answer)
+      return
+    }
+    const isObject = 'object' in answer
+    const text = isObject
+      ? JSON.stringify(answer.object)
+      : answer.lines.map((line) => `${JSON.stringify(line)}\n`).join('')
+    const type = isObject ? 'application/json' : 'application/octet-stream'
+    sendAnswer(exchange, 200, text, { 'content-type': type })
   }
 
   #exhausted({ dialect, number }: Exchange): Refusal {
@@ -261,19 +308,8 @@ class LoopbackProvider implements StrictProvider {
   }
 
   #delivery({ request, dialect, headers, response, gone }: Exchange): Delivery {
-    const { chunking = 'event', pieces = 'word' } = this.#options
-    const context = (): WireContext => {
-      this.#replies += 1
-      return {
-        request: request.body,
-        replyNumber: this.#replies,
-        nextCallNumber: () => {
-          this.#calls += 1
-          return this.#calls
-        },
-        pieces,
-      }
-    }
+    const { chunking = 'event' } = this.#options
+    const context = () => this.#context(request.body)
     return {
       dialect,
       request: request.body,
@@ -284,6 +320,19 @@ class LoopbackProvider implements StrictProvider {
       chunking,
       response,
       gone,
+    }
+  }
+
+  #context(request: JsonObject): WireContext {
+    this.#replies += 1
+    return {
+      request,
+      replyNumber: this.#replies,
+      nextCallNumber: () => {
+        this.#calls += 1
+        return this.#calls
+      },
+      pieces: this.#options.pieces ?? 'word',
     }
   }
 }

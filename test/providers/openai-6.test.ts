@@ -25,3 +25,7 @@ describe('an exchange', async () => {
 describe('OpenRouter', async () => {
   await import('./openrouter.test.ts')
 })
+
+describe('batches', async () => {
+  await import('./batches.test.ts')
+})
