@@ -139,6 +139,7 @@ export type {
 export { eventTypes, isEvent } from './events.ts'
 export type { PolicyScope, ToolPolicy, ToolRule, ToolRules } from './guard/policy.ts'
 export type { JsonObject, JsonSchema, JsonValue } from './json.ts'
+export { type ArchiveSink, archivePruned } from './memory/archive.ts'
 export { buildMessages, buildSystemPrompt } from './memory/block-prompt.ts'
 export type { BlockHit, Embed, Vector } from './memory/block-search.ts'
 export type { BlockProposal, MemoryBlock } from './memory/block-state.ts'
@@ -150,10 +151,14 @@ export {
   MemoryBlocks,
   type MemoryBlocksOptions,
 } from './memory/blocks.ts'
+export { composeMemory } from './memory/compose.ts'
 export type { AgentBlocks, AgentMemory, MemoryContext, TokenCounter } from './memory/memory.ts'
+export { type MessageScore, PriorityMemory, type PriorityMemoryOptions } from './memory/priority.ts'
 export { type HistoryIssue, repairHistory, validateHistory } from './memory/repair.ts'
+export { RetentionMemory, type RetentionMemoryOptions } from './memory/retention.ts'
 export { SimpleAgentMemory, type SimpleAgentMemoryOptions } from './memory/simple.ts'
 export { estimateTokens } from './memory/tokens.ts'
+export { type DropOldToolOutputOptions, dropOldToolOutput } from './memory/tool-output.ts'
 export { TurnPruningMemory, type TurnPruningMemoryOptions } from './memory/turns.ts'
 export {
   type AssistantMessage,

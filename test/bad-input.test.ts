@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { Agent, ConfigurationError, MemoryBlocks, retry, ToolSet, textClient, tool } from '../src/index.ts'
+import { PriorityMemory } from '../src/memory/priority.ts'
+import { RetentionMemory } from '../src/memory/retention.ts'
 import { SimpleAgentMemory } from '../src/memory/simple.ts'
+import { dropOldToolOutput } from '../src/memory/tool-output.ts'
 import { TurnPruningMemory } from '../src/memory/turns.ts'
 import { AnthropicClient } from '../src/providers/anthropic.ts'
 import { GroqClient } from '../src/providers/groq.ts'
@@ -47,6 +50,9 @@ const makers: Record<string, (options: object) => unknown> = {
   retry: (options) => retry(options),
   SimpleAgentMemory: (options) => new SimpleAgentMemory(options),
   TurnPruningMemory: (options) => new TurnPruningMemory(options),
+  PriorityMemory: (options) => new PriorityMemory(options),
+  RetentionMemory: (options) => new RetentionMemory({ timeOf: () => 0, ...options }),
+  'dropOldToolOutput()': (options) => dropOldToolOutput(options),
   MemoryBlocks: (options) => new MemoryBlocks(options),
 }
 
@@ -198,12 +204,29 @@ const accepted: Record<string, Record<string, readonly Kind[]>> = {
     maxRetryAfterMs: ['number', 'fraction'],
     runtime: [],
   },
-  SimpleAgentMemory: { maxHistoryTokens: ['number'], minMessages: ['number'] },
+  SimpleAgentMemory: { maxHistoryTokens: ['number'], minMessages: ['number'], pinned: ['function'] },
   TurnPruningMemory: {
     maxTokens: ['number'],
     minRetainTurns: ['number'],
     pruneThreshold: [],
     summarize: ['function'],
+    summaryMode: [],
+    pinned: ['function'],
+  },
+  PriorityMemory: { maxTokens: ['number'], score: ['function'], keywords: [], pinned: ['function'] },
+  RetentionMemory: {
+    maxMessages: ['number'],
+    maxTurns: ['number'],
+    maxAgeMs: ['number', 'fraction'],
+    maxTokens: ['number'],
+    pinned: ['function'],
+  },
+  'dropOldToolOutput()': {
+    keepLast: ['number'],
+    replaceWith: ['text', 'empty text'],
+    keepEnds: ['number'],
+    minFreedTokens: ['number'],
+    pinned: ['function'],
   },
   MemoryBlocks: { store: [], id: ['text'], maxBlockLength: ['number'], embed: ['function'] },
 }

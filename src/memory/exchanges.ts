@@ -48,12 +48,12 @@ export function currentExchange(messages: readonly Message[]): readonly Message[
 }
 
 /** What is kept or dropped whole: an exchange (a reply with calls and its results), or any other message by itself. */
-interface Unit {
+export interface Unit {
   readonly start: number
   readonly end: number
 }
 
-function unitsOf(messages: readonly Message[]): readonly Unit[] {
+export function unitsOf(messages: readonly Message[]): readonly Unit[] {
   const units: Unit[] = []
   for (let start = 0; start < messages.length; ) {
     const end = endOfUnit(messages, start)
@@ -69,7 +69,7 @@ function endOfUnit(messages: readonly Message[], start: number): number {
   return end
 }
 
-function pinnedUnits(
+export function pinnedUnits(
   messages: readonly Message[],
   units: readonly Unit[],
   keepNewest: number,
@@ -88,5 +88,5 @@ function pinnedUnits(
   )
 }
 
-const hasCalls = (message: Message | undefined) =>
+export const hasCalls = (message: Message | undefined) =>
   message?.role === 'assistant' && message.toolCalls !== undefined

@@ -97,7 +97,7 @@ function repairDiagnostics(what: string, repairs: readonly string[]): ViewDiagno
   ]
 }
 
-type Managed = Pick<View, 'messages' | 'diagnostics'>
+export type Managed = Pick<View, 'messages' | 'diagnostics'>
 
 async function managedBy(
   memory: AgentMemory,
@@ -132,7 +132,7 @@ function checkedMessages(managed: unknown, history: readonly Message[]): readonl
 }
 
 /** What the memory chose, without torn exchanges, and with what a model cannot go on without. */
-function withEssentials(managed: readonly Message[], history: readonly Message[]): Managed {
+export function withEssentials(managed: readonly Message[], history: readonly Message[]): Managed {
   const answered = new Set(managed.flatMap((message) => (message.role === 'tool' ? [message.callId] : [])))
   const isWhole = (message: Message) =>
     message.role !== 'assistant' || (message.toolCalls ?? []).every(({ id }) => answered.has(id))

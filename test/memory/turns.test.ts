@@ -67,12 +67,20 @@ describe('a memory of turns', () => {
     ])
   })
 
-  test('never prunes the turns it has to keep, whatever they cost', async () => {
+  test('gives up what is oldest of the turns it retains where they alone are too long', async () => {
     const history = turns(3)
-    const memory = new TurnPruningMemory({ maxTokens: 100, minRetainTurns: 5 })
-    expect((await memory.manageHistory(history, context)).filter(({ role }) => role === 'user')).toEqual(
-      history.filter(({ role }) => role === 'user'),
-    )
+    const memory = new TurnPruningMemory({ maxTokens: 499, minRetainTurns: 5 })
+    expect(await memory.manageHistory(history, context)).toEqual(history.slice(2))
+  })
+
+  test('gives up the exchanges of earlier turns before what was said in them', async () => {
+    const history = [...longTurn(4), assistant('So.'), user('And now?'), ...longTurn(1).slice(1)]
+    const kept = async (maxTokens: number) =>
+      new TurnPruningMemory({ maxTokens, minRetainTurns: 2 }).manageHistory(history, context)
+    expect(await kept(520)).toBe(history)
+    expect(await kept(400)).toEqual([history[0], ...history.slice(5)])
+    expect(await kept(130)).toEqual([history[0], ...history.slice(9)])
+    expect(await kept(100)).toEqual(history.slice(10))
   })
 
   test('drops the oldest exchanges of a turn that is too long by itself', async () => {
@@ -162,7 +170,8 @@ describe('a memory of turns', () => {
           expect(places).toEqual(places.toSorted((a, b) => a - b))
           expect(kept.length - places.length).toBeLessThanOrEqual(1)
           const users = history.filter(({ role }) => role === 'user')
-          expect(kept).toEqual(expect.arrayContaining(users.slice(-minRetainTurns)))
+          const isWithin = tokensOf(history) <= maxTokens
+          expect(kept).toEqual(expect.arrayContaining(users.slice(isWithin ? -minRetainTurns : -1)))
           expect(await memory.manageHistory(kept, context)).toEqual(kept)
         },
       ),
@@ -178,6 +187,8 @@ describe('a memory of turns', () => {
     [{ pruneThreshold: 1.01 }, 'pruneThreshold'],
     [{ pruneThreshold: Number.NaN }, 'pruneThreshold'],
     [{ summarize: 'short' } as object, 'summarize'],
+    [{ summaryMode: 'some' } as object, 'summaryMode'],
+    [{ pinned: 'all' } as object, 'pinned'],
     [{ keepTurns: 5 } as object, 'keepTurns'],
   ])('refuses %j', (options, path) => {
     expect(() => new TurnPruningMemory(options)).toThrow(
