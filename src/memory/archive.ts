@@ -2,6 +2,7 @@ import type { Message } from '../messages.ts'
 import { checkMembers, fn } from '../options.ts'
 import { composeMemory } from './compose.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
+import { withOpening } from './view.ts'
 
 /** Takes messages that a memory no longer sends as they were said, in their order. */
 export type ArchiveSink = (pruned: readonly Message[], context: MemoryContext) => void | Promise<void>
@@ -25,7 +26,8 @@ export function archivePruned(memory: AgentMemory, archive: ArchiveSink): AgentM
   return {
     async manageHistory(history, context) {
       const { conversationId } = context
-      const messages = await whole.manageHistory(history, context)
+      const managed = await whole.manageHistory(history, context)
+      const messages = managed === history ? history : withOpening(managed, history)
       const kept = new Set(messages)
       const pruned = history.filter(
         (message) => !kept.has(message) && !handed.get(message)?.has(conversationId),

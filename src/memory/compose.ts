@@ -6,10 +6,9 @@ import { withEssentials } from './view.ts'
 
 /**
  * One memory after the other, from left to right: each is given what the one before gave. In between torn exchanges are
- * dropped, and the last user message and the exchange the model is in are put back. All see the same context, with the
- * same budget. Where one fails, all of it fails.
+ * dropped, and the last user message and the exchange the model is in are put back. All see the same context, with the same budget. Where one fails, all of it fails.
  *
- * What summarizes belongs before what shortens, and what holds a limit at the end.
+ * What summarizes belongs before what shortens, and what holds a limit at the end. What is pinned is pinned in all of them.
  *
  * @throws ConfigurationError for what is no memory.
  */

@@ -1,5 +1,6 @@
-import { type Message, type SystemMessage, system, textOf } from '../messages.ts'
+import { type Message, system, textOf } from '../messages.ts'
 import { checkOptions, fn, integer, oneOf, optional, that } from '../options.ts'
+import { cutLongest } from './cut.ts'
 import { dropInOrder, droppableUnits, type Pinned, pinnedPlaces } from './drop.ts'
 import { hasCalls, type Unit } from './exchanges.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
@@ -17,13 +18,14 @@ export interface TurnPruningMemoryOptions {
   readonly pruneThreshold?: number
   /**
    * Says what was in the messages it is given; `''` says nothing. Asked once each time that turns are pruned. Default: how
-   * many messages there were, and how the first and the last of them began.
+   * many messages there were, and how the first and the last of them began. What is longer than a quarter of `maxTokens`
+   * is cut.
    */
   readonly summarize?: (pruned: readonly Message[]) => string | Promise<string>
   /**
    * `'rolling'`: one summary stands for all the messages pruned so far. `'append'`: each pruning adds a summary of its own,
-   * so that what was sent stays at the beginning of each request; when they take up a quarter of `maxTokens`, one stands
-   * for all again. Default `'rolling'`.
+   * so that what was sent stays at the beginning of each request; when they take up more than a quarter of `maxTokens`, one
+   * stands for all again. Default `'rolling'`.
    */
   readonly summaryMode?: 'rolling' | 'append'
   /** Messages of which it is true stay, before the summary. Default: none but system messages. */
@@ -95,8 +97,8 @@ export class TurnPruningMemory implements AgentMemory {
       const before = pruning?.summaries ?? []
       if (pruned.length > 0) pruning = await this.#prune(pruned, pruning, counts, maxTokens)
       const summaries = pruning?.summaries ?? []
-      const standing = new Set<Message>(summaries)
-      const gone = new Set<Message>(before.filter((summary) => !standing.has(summary)))
+      const standing = new Set(summaries)
+      const gone = new Set(before.filter((summary) => !standing.has(summary)))
       const added = summaries.filter((summary) => !before.includes(summary))
       head = [...head.filter((each) => !gone.has(each)), ...stayed, ...added]
       tokens += counts.messages(added) - counts.messages([...gone]) - counts.messages(pruned)
@@ -133,17 +135,20 @@ export class TurnPruningMemory implements AgentMemory {
     { pruned, tally, earlier }: Omit<Pruning, 'summaries'>,
     counts: TokenCounts,
     maxTokens: number,
-  ): Promise<readonly SystemMessage[]> {
+  ): Promise<readonly Message[]> {
+    const limit = Math.floor(maxTokens / 4)
     const before = earlier?.summaries ?? []
     if (this.#summaryMode === 'append') {
       const summaries = [...before, ...(await this.#summary(pruned, tallyOf(pruned)))]
-      if (before.length === 0 || counts.messages(summaries) <= maxTokens / 4) return summaries
+      if (counts.messages(summaries) <= limit) return summaries
     }
-    return this.#summary(allPruned(pruned, earlier), tally)
+    const summary = await this.#summary(allPruned(pruned, earlier), tally)
+    // Not to what is left just now: it would be another text with each request.
+    return cutLongest(summary, counts, { limit, keep: 'start', mayCut: () => true })
   }
 
   /** None, if there is nothing to say. */
-  async #summary(pruned: readonly Message[], tally: Tally): Promise<readonly SystemMessage[]> {
+  async #summary(pruned: readonly Message[], tally: Tally): Promise<readonly Message[]> {
     const summarize = this.#summarize
     const text: unknown = summarize ? await summarize(pruned) : countSummary(tally)
     if (typeof text !== 'string') throw new TypeError('summarize must give a string.')
@@ -158,7 +163,7 @@ interface Pruning {
   /** Of these and all earlier ones. */
   readonly tally: Tally
   /** What stands for these and all earlier ones. */
-  readonly summaries: readonly SystemMessage[]
+  readonly summaries: readonly Message[]
 }
 
 function allPruned(pruned: readonly Message[], earlier: Pruning | undefined): readonly Message[] {

@@ -182,7 +182,7 @@ function inserted(
  * Without the replies at the beginning whose question was dropped: providers want to hear the user first. A reply that
  * opened the conversation itself stays, and so does what a memory says in its own words.
  */
-function withOpening(messages: readonly Message[], history: readonly Message[]): readonly Message[] {
+export function withOpening(messages: readonly Message[], history: readonly Message[]): readonly Message[] {
   const isSpoken = ({ role }: Message) => role !== 'system'
   const opening = messages.find(isSpoken)
   const firstUser = messages.findIndex(({ role }) => role === 'user')

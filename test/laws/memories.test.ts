@@ -195,10 +195,10 @@ const steady: readonly (readonly [name: string, stepTokens: number, make: () => 
     500,
     () => new SimpleAgentMemory({ maxHistoryTokens: 2_000, pinned: isMarked }),
   ],
-  ['turns', 500, () => new TurnPruningMemory({ maxTokens: 2_500, minRetainTurns: 1, pinned: isMarked })],
+  ['turns', 1_000, () => new TurnPruningMemory({ maxTokens: 2_500, minRetainTurns: 1, pinned: isMarked })],
   [
     'turns, summaries appended',
-    500,
+    1_000,
     () => new TurnPruningMemory({ maxTokens: 2_500, minRetainTurns: 1, summaryMode: 'append' }),
   ],
   ['priority', 500, () => new PriorityMemory({ maxTokens: 2_000, pinned: isMarked })],

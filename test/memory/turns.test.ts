@@ -53,12 +53,12 @@ describe('a memory of turns', () => {
   })
 
   test('prunes above the threshold, not at it', async () => {
-    const memory = new TurnPruningMemory({ maxTokens: 10, minRetainTurns: 1 })
-    const at = [user('u'.repeat(32))]
+    const memory = new TurnPruningMemory({ maxTokens: 100, minRetainTurns: 1 })
+    const at = [user('u'.repeat(320))]
     expect(await memory.manageHistory(at, context)).toBe(at)
-    const still = [user('u'.repeat(4)), user('v'.repeat(28))]
+    const still = [user('u'.repeat(4)), user('v'.repeat(316))]
     expect(await memory.manageHistory(still, context)).toBe(still)
-    const above = [user('u'.repeat(4)), user('v'.repeat(32))]
+    const above = [user('u'.repeat(4)), user('v'.repeat(320))]
     expect(await memory.manageHistory(above, context)).toEqual([
       system(
         'Summary of earlier conversation:\n\n- 1 user message\n- 0 assistant responses\n\nFirst message: uuuu\n',
@@ -106,7 +106,7 @@ describe('a memory of turns', () => {
   })
 
   test('tells how many tools were called in what it pruned', async () => {
-    const memory = new TurnPruningMemory({ maxTokens: 100, minRetainTurns: 1 })
+    const memory = new TurnPruningMemory({ maxTokens: 250, minRetainTurns: 1 })
     const [summary] = await memory.manageHistory([...longTurn(2), assistant('So.'), user('Oh')], context)
     expect(summary).toEqual(
       system(
@@ -114,6 +114,18 @@ describe('a memory of turns', () => {
           'First message: Why so long\nLast message: So.\n',
       ),
     )
+  })
+
+  test('cuts a summary to a quarter of the limit', async () => {
+    const memory = new TurnPruningMemory({
+      maxTokens: 400,
+      minRetainTurns: 1,
+      summarize: () => 's'.repeat(4_000),
+    })
+    const history = turns(3)
+    const kept = await memory.manageHistory(history, context)
+    expect([tokensOf(kept.slice(0, 1)), kept.slice(1)]).toEqual([100, history.slice(4)])
+    expect(await memory.manageHistory(kept, context)).toBe(kept)
   })
 
   test('asks for a summary once each time it prunes, with everything pruned so far', async () => {
