@@ -149,6 +149,7 @@ export type {
 export { eventTypes, isEvent } from './events.ts'
 export type { PolicyScope, ToolPolicy, ToolRule, ToolRules } from './guard/policy.ts'
 export type { JsonObject, JsonSchema, JsonValue } from './json.ts'
+export { type ArchiveSink, archivePruned } from './memory/archive.ts'
 export { buildMessages, buildSystemPrompt } from './memory/block-prompt.ts'
 export type { BlockHit } from './memory/block-search.ts'
 export type { BlockProposal, MemoryBlock } from './memory/block-state.ts'
@@ -167,6 +168,7 @@ export {
   type EmbeddedChunkOptions,
 } from './memory/chunks.ts'
 export { type CompactorOptions, compactor } from './memory/compaction.ts'
+export { composeMemory } from './memory/compose.ts'
 export type { Embed, Vector } from './memory/meaning-search.ts'
 export type {
   AgentBlocks,
@@ -177,9 +179,12 @@ export type {
   TokenCounter,
 } from './memory/memory.ts'
 export { type OffloadToolOutputOptions, offloadToolOutput } from './memory/offload.ts'
+export { type MessageScore, PriorityMemory, type PriorityMemoryOptions } from './memory/priority.ts'
 export { type HistoryIssue, repairHistory, validateHistory } from './memory/repair.ts'
+export { RetentionMemory, type RetentionMemoryOptions } from './memory/retention.ts'
 export { SimpleAgentMemory, type SimpleAgentMemoryOptions } from './memory/simple.ts'
 export { estimateTokens } from './memory/tokens.ts'
+export { type DropOldToolOutputOptions, dropOldToolOutput } from './memory/tool-output.ts'
 export { TurnPruningMemory, type TurnPruningMemoryOptions } from './memory/turns.ts'
 export {
   type AssistantMessage,

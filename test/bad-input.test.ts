@@ -12,7 +12,10 @@ import {
   textClient,
   tool,
 } from '../src/index.ts'
+import { PriorityMemory } from '../src/memory/priority.ts'
+import { RetentionMemory } from '../src/memory/retention.ts'
 import { SimpleAgentMemory } from '../src/memory/simple.ts'
+import { dropOldToolOutput } from '../src/memory/tool-output.ts'
 import { TurnPruningMemory } from '../src/memory/turns.ts'
 import { AnthropicClient } from '../src/providers/anthropic.ts'
 import { GroqClient } from '../src/providers/groq.ts'
@@ -59,6 +62,9 @@ const makers: Record<string, (options: object) => unknown> = {
   retry: (options) => retry(options),
   SimpleAgentMemory: (options) => new SimpleAgentMemory(options),
   TurnPruningMemory: (options) => new TurnPruningMemory(options),
+  PriorityMemory: (options) => new PriorityMemory(options),
+  RetentionMemory: (options) => new RetentionMemory({ timeOf: () => 0, ...options }),
+  'dropOldToolOutput()': (options) => dropOldToolOutput(options),
   MemoryBlocks: (options) => new MemoryBlocks(options),
   compactor: (options) => compactor({ client: client(), ...options }),
   'recallTool()': (options) => recallTool(options),
@@ -216,12 +222,29 @@ const accepted: Record<string, Record<string, readonly Kind[]>> = {
     maxRetryAfterMs: ['number', 'fraction'],
     runtime: [],
   },
-  SimpleAgentMemory: { maxHistoryTokens: ['number'], minMessages: ['number'] },
+  SimpleAgentMemory: { maxHistoryTokens: ['number'], minMessages: ['number'], pinned: ['function'] },
   TurnPruningMemory: {
     maxTokens: ['number'],
     minRetainTurns: ['number'],
     pruneThreshold: [],
     summarize: ['function'],
+    summaryMode: [],
+    pinned: ['function'],
+  },
+  PriorityMemory: { maxTokens: ['number'], score: ['function'], keywords: [], pinned: ['function'] },
+  RetentionMemory: {
+    maxMessages: ['number'],
+    maxTurns: ['number'],
+    maxAgeMs: ['number', 'fraction'],
+    maxTokens: ['number'],
+    pinned: ['function'],
+  },
+  'dropOldToolOutput()': {
+    keepLast: ['number'],
+    replaceWith: ['text', 'empty text'],
+    keepEnds: ['number'],
+    minFreedTokens: ['number'],
+    pinned: ['function'],
   },
   compactor: {
     client: [],

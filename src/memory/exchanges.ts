@@ -69,7 +69,7 @@ function endOfUnit(messages: readonly Message[], start: number): number {
   return end
 }
 
-function pinnedUnits(
+export function pinnedUnits(
   messages: readonly Message[],
   units: readonly Unit[],
   keepNewest: number,
@@ -88,5 +88,5 @@ function pinnedUnits(
   )
 }
 
-const hasCalls = (message: Message | undefined) =>
+export const hasCalls = (message: Message | undefined) =>
   message?.role === 'assistant' && message.toolCalls !== undefined

@@ -1,6 +1,7 @@
 import type { Message } from '../messages.ts'
-import { checkOptions, integer, optional } from '../options.ts'
+import { checkOptions, fn, integer, optional } from '../options.ts'
 import { cutLongest } from './cut.ts'
+import { dropInOrder, droppableUnits, type Pinned } from './drop.ts'
 import { dropOldest } from './exchanges.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
 import { CountsByCounter } from './tokens.ts'
@@ -12,6 +13,8 @@ export interface SimpleAgentMemoryOptions {
    * Messages at the end that are cut rather than dropped, at least 1; an exchange counts with all its messages. Default 2.
    */
   readonly minMessages?: number
+  /** Messages of which it is true are neither dropped nor cut. Default: none, but system messages are never dropped. */
+  readonly pinned?: (message: Message) => boolean
 }
 
 /**
@@ -22,6 +25,7 @@ export interface SimpleAgentMemoryOptions {
 export class SimpleAgentMemory implements AgentMemory {
   readonly #maxHistoryTokens: number | undefined
   readonly #minMessages: number
+  readonly #pinned: Pinned | undefined
   readonly #counts = new CountsByCounter()
 
   /** @throws ConfigurationError */
@@ -29,18 +33,28 @@ export class SimpleAgentMemory implements AgentMemory {
     checkOptions('SimpleAgentMemory', options, {
       maxHistoryTokens: optional(integer(1)),
       minMessages: optional(integer(1)),
+      pinned: optional(fn()),
     })
-    const { maxHistoryTokens, minMessages = 2 } = options
+    const { maxHistoryTokens, minMessages = 2, pinned } = options
     this.#maxHistoryTokens = maxHistoryTokens
     this.#minMessages = minMessages
+    this.#pinned = pinned
   }
 
   manageHistory(history: readonly Message[], context: MemoryContext): readonly Message[] {
     const limit = this.#maxHistoryTokens ?? context.budgetTokens ?? 8_000
     const counts = this.#counts.of(context.countTokens)
-    const newest = dropOldest(history, counts, { limit, keepNewest: this.#minMessages })
-    const cut = cutLongest(newest, counts, { limit, keep: 'end', mayCut: () => true })
+    const pinned = this.#pinned
+    const drop = (messages: readonly Message[], keepNewest: number) =>
+      pinned
+        ? dropInOrder(messages, droppableUnits(messages, pinned, keepNewest), {
+            limit,
+            sizeOf: (message) => counts.message(message),
+          })
+        : dropOldest(messages, counts, { limit, keepNewest })
+    const newest = drop(history, this.#minMessages)
+    const cut = cutLongest(newest, counts, { limit, keep: 'end', mayCut: (message) => !pinned?.(message) })
     // So tight that not even the beginnings of all fit: the minimum gives way.
-    return dropOldest(cut, counts, { limit, keepNewest: 1 })
+    return drop(cut, 1)
   }
 }

@@ -107,7 +107,7 @@ function repairDiagnostics(what: string, repairs: readonly string[]): ViewDiagno
   ]
 }
 
-type Managed = Pick<View, 'messages' | 'diagnostics'>
+export type Managed = Pick<View, 'messages' | 'diagnostics'>
 
 async function managedBy(
   memory: AgentMemory,
@@ -142,7 +142,7 @@ function checkedMessages(managed: unknown, history: readonly Message[]): readonl
 }
 
 /** What the memory chose, without torn exchanges, and with what a model cannot go on without. */
-function withEssentials(managed: readonly Message[], history: readonly Message[]): Managed {
+export function withEssentials(managed: readonly Message[], history: readonly Message[]): Managed {
   const answered = new Set(managed.flatMap((message) => (message.role === 'tool' ? [message.callId] : [])))
   const isWhole = (message: Message) =>
     message.role !== 'assistant' || (message.toolCalls ?? []).every(({ id }) => answered.has(id))
@@ -192,7 +192,7 @@ function inserted(
  * Without the replies at the beginning whose question was dropped: providers want to hear the user first. A reply that
  * opened the conversation itself stays, and so does what a memory says in its own words.
  */
-function withOpening(messages: readonly Message[], history: readonly Message[]): readonly Message[] {
+export function withOpening(messages: readonly Message[], history: readonly Message[]): readonly Message[] {
   const isSpoken = ({ role }: Message) => role !== 'system'
   const opening = messages.find(isSpoken)
   const firstUser = messages.findIndex(({ role }) => role === 'user')

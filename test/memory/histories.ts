@@ -117,3 +117,110 @@ export const damagedHistory: fc.Arbitrary<Message[]> = fc
     if (accident === 'doubled' || next === undefined) return history.toSpliced(at, 0, message)
     return history.toSpliced(at, 2, next, message)
   })
+
+const anyText = fc.oneof(
+  { weight: 6, arbitrary: text },
+  { weight: 1, arbitrary: fc.constantFrom('\ud83d', '\udc4d', 'x\udc4d\ud83d', '! keep this', 'And why?') },
+  { weight: 1, arbitrary: fc.integer({ min: 1, max: 300 }).map((length) => '\ud83d'.repeat(length)) },
+)
+
+const anyPart = fc.oneof(
+  anyText.map((content) => ({ type: 'text' as const, text: content })),
+  fc.constantFrom(
+    { type: 'image' as const, data: 'aGk=', mediaType: 'image/png' },
+    { type: 'file' as const, name: 'a.pdf', data: 'aGk=', mediaType: 'application/pdf' },
+  ),
+)
+
+const event = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('asks' as const), said: anyText }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('shows' as const),
+      parts: fc.array(anyPart, { minLength: 1, maxLength: 3 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('instructs' as const), said: anyText }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant('answers' as const), said: anyText, plan: anyText }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('calls' as const),
+      said: anyText,
+      results: fc.array(anyText, { minLength: 1, maxLength: 3 }),
+      // A call that was interrupted has no result.
+      pending: fc.nat(7).map((chance) => Math.max(0, chance - 5)),
+    }),
+  },
+)
+
+/** Whatever may be said in any order: parallel and pending calls, plans, images and files, halves of surrogate pairs. */
+export const eventfulHistory: fc.Arbitrary<Message[]> = fc
+  .array(event, { maxLength: 25 })
+  .map((events) => events.flatMap(messagesOf))
+
+function messagesOf(
+  each: typeof event extends fc.Arbitrary<infer Event> ? Event : never,
+  at: number,
+): Message[] {
+  switch (each.kind) {
+    case 'asks':
+      return [{ role: 'user', content: each.said }]
+    case 'shows':
+      return [{ role: 'user', content: each.parts }]
+    case 'instructs':
+      return [{ role: 'system', content: each.said }]
+    case 'answers':
+      return [{ role: 'assistant', content: each.said, plan: each.plan }]
+    case 'calls':
+      return exchange(`call_${at}`, each.said, each.results, each.pending)
+  }
+}
+
+function exchange(id: string, said: string, results: readonly string[], pending = 0): Message[] {
+  const toolCalls = results.map((result, index) => ({
+    id: `${id}_${index}`,
+    toolName: 'search',
+    parameters: { q: result.slice(0, 9) },
+  }))
+  const answers = toolCalls.slice(pending).map((made, index): Message => {
+    const content = results[pending + index] ?? ''
+    return { role: 'tool', callId: made.id, toolName: 'search', content, ok: true }
+  })
+  return [{ role: 'assistant', content: said, toolCalls }, ...answers]
+}
+
+const size = fc.integer({ min: 1, max: 800 })
+
+/** A long conversation of an agent, as the histories of its requests: each begins as the one before. */
+export const growingHistory: fc.Arbitrary<Message[][]> = fc
+  .array(
+    fc.record({
+      question: size,
+      rounds: fc.array(fc.array(size, { minLength: 1, maxLength: 2 }), { maxLength: 4 }),
+    }),
+    {
+      minLength: 15,
+      maxLength: 30,
+    },
+  )
+  .map((turns) => {
+    const history: Message[] = []
+    const requests: Message[][] = []
+    turns.forEach(({ question, rounds }, turnAt) => {
+      const isPinned = turnAt % 9 === 4
+      history.push({ role: 'user', content: `${isPinned ? '!' : 'u'}${turnAt} ${'u'.repeat(question)}` })
+      requests.push([...history])
+      rounds.forEach((results, roundAt) => {
+        const said = results.map((length) => 'r'.repeat(length))
+        history.push(...exchange(`call_${turnAt}_${roundAt}`, '', said))
+        requests.push([...history])
+      })
+      history.push({ role: 'assistant', content: `a${turnAt}${turnAt % 4 ? '' : ' must'}` })
+    })
+    return requests
+  })

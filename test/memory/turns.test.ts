@@ -53,12 +53,12 @@ describe('a memory of turns', () => {
   })
 
   test('prunes above the threshold, not at it', async () => {
-    const memory = new TurnPruningMemory({ maxTokens: 10, minRetainTurns: 1 })
-    const at = [user('u'.repeat(32))]
+    const memory = new TurnPruningMemory({ maxTokens: 100, minRetainTurns: 1 })
+    const at = [user('u'.repeat(320))]
     expect(await memory.manageHistory(at, context)).toBe(at)
-    const still = [user('u'.repeat(4)), user('v'.repeat(28))]
+    const still = [user('u'.repeat(4)), user('v'.repeat(316))]
     expect(await memory.manageHistory(still, context)).toBe(still)
-    const above = [user('u'.repeat(4)), user('v'.repeat(32))]
+    const above = [user('u'.repeat(4)), user('v'.repeat(320))]
     expect(await memory.manageHistory(above, context)).toEqual([
       system(
         'Summary of earlier conversation:\n\n- 1 user message\n- 0 assistant responses\n\nFirst message: uuuu\n',
@@ -67,12 +67,20 @@ describe('a memory of turns', () => {
     ])
   })
 
-  test('never prunes the turns it has to keep, whatever they cost', async () => {
+  test('gives up what is oldest of the turns it retains where they alone are too long', async () => {
     const history = turns(3)
-    const memory = new TurnPruningMemory({ maxTokens: 100, minRetainTurns: 5 })
-    expect((await memory.manageHistory(history, context)).filter(({ role }) => role === 'user')).toEqual(
-      history.filter(({ role }) => role === 'user'),
-    )
+    const memory = new TurnPruningMemory({ maxTokens: 499, minRetainTurns: 5 })
+    expect(await memory.manageHistory(history, context)).toEqual(history.slice(2))
+  })
+
+  test('gives up the exchanges of earlier turns before what was said in them', async () => {
+    const history = [...longTurn(4), assistant('So.'), user('And now?'), ...longTurn(1).slice(1)]
+    const kept = async (maxTokens: number) =>
+      new TurnPruningMemory({ maxTokens, minRetainTurns: 2 }).manageHistory(history, context)
+    expect(await kept(520)).toBe(history)
+    expect(await kept(400)).toEqual([history[0], ...history.slice(5)])
+    expect(await kept(130)).toEqual([history[0], ...history.slice(9)])
+    expect(await kept(100)).toEqual(history.slice(10))
   })
 
   test('drops the oldest exchanges of a turn that is too long by itself', async () => {
@@ -98,7 +106,7 @@ describe('a memory of turns', () => {
   })
 
   test('tells how many tools were called in what it pruned', async () => {
-    const memory = new TurnPruningMemory({ maxTokens: 100, minRetainTurns: 1 })
+    const memory = new TurnPruningMemory({ maxTokens: 250, minRetainTurns: 1 })
     const [summary] = await memory.manageHistory([...longTurn(2), assistant('So.'), user('Oh')], context)
     expect(summary).toEqual(
       system(
@@ -106,6 +114,18 @@ describe('a memory of turns', () => {
           'First message: Why so long\nLast message: So.\n',
       ),
     )
+  })
+
+  test('cuts a summary to a quarter of the limit', async () => {
+    const memory = new TurnPruningMemory({
+      maxTokens: 400,
+      minRetainTurns: 1,
+      summarize: () => 's'.repeat(4_000),
+    })
+    const history = turns(3)
+    const kept = await memory.manageHistory(history, context)
+    expect([tokensOf(kept.slice(0, 1)), kept.slice(1)]).toEqual([100, history.slice(4)])
+    expect(await memory.manageHistory(kept, context)).toBe(kept)
   })
 
   test('asks for a summary once each time it prunes, with everything pruned so far', async () => {
@@ -162,7 +182,8 @@ describe('a memory of turns', () => {
           expect(places).toEqual(places.toSorted((a, b) => a - b))
           expect(kept.length - places.length).toBeLessThanOrEqual(1)
           const users = history.filter(({ role }) => role === 'user')
-          expect(kept).toEqual(expect.arrayContaining(users.slice(-minRetainTurns)))
+          const isWithin = tokensOf(history) <= maxTokens
+          expect(kept).toEqual(expect.arrayContaining(users.slice(isWithin ? -minRetainTurns : -1)))
           expect(await memory.manageHistory(kept, context)).toEqual(kept)
         },
       ),
@@ -178,6 +199,8 @@ describe('a memory of turns', () => {
     [{ pruneThreshold: 1.01 }, 'pruneThreshold'],
     [{ pruneThreshold: Number.NaN }, 'pruneThreshold'],
     [{ summarize: 'short' } as object, 'summarize'],
+    [{ summaryMode: 'some' } as object, 'summaryMode'],
+    [{ pinned: 'all' } as object, 'pinned'],
     [{ keepTurns: 5 } as object, 'keepTurns'],
   ])('refuses %j', (options, path) => {
     expect(() => new TurnPruningMemory(options)).toThrow(

@@ -68,11 +68,11 @@ describe('seed 004, conversation', () => {
   })
 
   it('004-5 prunes above the threshold, and not at it', async () => {
-    const memory = new TurnPruningMemory({ maxTokens: 10, pruneThreshold: 0.8, minRetainTurns: 1 })
-    const at = [user('u'.repeat(4)), user('v'.repeat(28))]
+    const memory = new TurnPruningMemory({ maxTokens: 100, pruneThreshold: 0.8, minRetainTurns: 1 })
+    const at = [user('u'.repeat(4)), user('v'.repeat(316))]
     expect(await memory.manageHistory(at, context)).toBe(at)
 
-    const above = [user('u'.repeat(4)), user('v'.repeat(32))]
+    const above = [user('u'.repeat(4)), user('v'.repeat(320))]
     expect(await memory.manageHistory(above, context)).toEqual([
       system(
         'Summary of earlier conversation:\n\n- 1 user message\n- 0 assistant responses\n\nFirst message: uuuu\n',
