@@ -183,6 +183,7 @@ export { type MessageScore, PriorityMemory, type PriorityMemoryOptions } from '.
 export { type HistoryIssue, repairHistory, validateHistory } from './memory/repair.ts'
 export { RetentionMemory, type RetentionMemoryOptions } from './memory/retention.ts'
 export { SimpleAgentMemory, type SimpleAgentMemoryOptions } from './memory/simple.ts'
+export { SummarizingMemory, type SummarizingMemoryOptions } from './memory/summarizing.ts'
 export { estimateTokens } from './memory/tokens.ts'
 export { type DropOldToolOutputOptions, dropOldToolOutput } from './memory/tool-output.ts'
 export { TurnPruningMemory, type TurnPruningMemoryOptions } from './memory/turns.ts'

@@ -14,6 +14,7 @@ import {
 } from '../options.ts'
 import { type Runtime, runtimeCheck, systemRuntime } from '../runtime.ts'
 import type { Compaction } from '../transcript/entry.ts'
+import { pinnedPlaces } from './drop.ts'
 import { type Unit, unitsOf } from './exchanges.ts'
 import type { CompactionTask, Compactor } from './memory.ts'
 import { defaultPrompt, type SummarizerSettings, summarize } from './summarizer.ts'
@@ -147,7 +148,7 @@ interface Cut {
 
 function cutOf(
   { history, earlier, keepTokens }: CompactionTask,
-  { keepFirst = 1, keepLast = 4, pinned = () => false }: CompactorOptions,
+  { keepFirst = 1, keepLast = 4, pinned }: CompactorOptions,
   counts: TokenCounts,
 ): Cut {
   const units = unitsOf(history)
@@ -155,10 +156,9 @@ function cutOf(
   const begun = earlier?.to ?? from
   const to = Math.max(begun, tailOf(units, history, { keepTokens, keepLast }, counts))
   const question = history.findLastIndex(({ role }) => role === 'user')
-  const stays = (index: number) => {
-    const message = history[index]
-    return message !== undefined && (message.role === 'system' || index === question || pinned(message))
-  }
+  const pinnedAt = pinnedPlaces(history, pinned)
+  const stays = (index: number) =>
+    history[index]?.role === 'system' || index === question || pinnedAt.has(index)
   const told = new Set(earlier?.kept)
   const summarized: Unit[] = []
   const kept: number[] = []

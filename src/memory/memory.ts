@@ -19,6 +19,8 @@ export interface MemoryContext {
   readonly budgetTokens?: number
   readonly countTokens: TokenCounter
   readonly conversationId: string
+  /** Tells what went wrong and was made up for, as a diagnostic `memory_failed`. */
+  readonly warn?: (problem: string) => void
   readonly signal: AbortSignal
 }
 
