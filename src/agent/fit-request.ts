@@ -42,10 +42,14 @@ export async function fitRequest(
 /** Blocks are no part of the conversation, so what they add has not passed the scrubber yet. */
 function withBlocks({ settings, secrets }: Run, messages: readonly Message[]): readonly Message[] {
   if (!settings.blocks) return messages
-  const said = new Set(messages)
-  return settings.blocks
-    .buildMessages(messages)
-    .map((message) => (said.has(message) ? message : secrets.scrubber.value(message)))
+  const built = settings.blocks.buildMessages(messages)
+  const more = built.length - messages.length
+  // As a rule, what is added stands before all that was said.
+  const isSaid = messages.every((message, at) => built[more + at] === message)
+  const said = isSaid ? undefined : new Set(messages)
+  return built.map((message, at) =>
+    (said ? said.has(message) : at >= more) ? message : secrets.scrubber.value(message),
+  )
 }
 
 const largestFactor = 2 ** 8
@@ -66,6 +70,7 @@ async function look(
       history,
       memory,
       counts: settings.counts,
+      repair: settings.repair,
       overheadTokens,
       ...(contextWindow !== undefined && { contextWindow }),
       ...(maxOutputTokens !== undefined && { maxOutputTokens }),

@@ -21,72 +21,39 @@ export function dropOldest(
   counts: TokenCounts,
   { limit, keepNewest }: PruneOptions,
 ): readonly Message[] {
-  const excess = counts.messages(messages) - limit
+  const total = counts.messages(messages)
+  const excess = total - limit
   if (excess <= 0) return messages
+  const { sums, units, systems, question, exchange } = counts.measure(messages)
   const step = Math.max(1, Math.floor(limit / 4))
   const wanted = Math.ceil(excess / step) * step
-  const units = unitsOf(messages)
-  const pinned = pinnedUnits(messages, units, keepNewest)
-  const kept: Message[] = []
+  const firstOfNewest = messages.length - keepNewest
+  const pinned: Message[] = []
   let dropped = 0
-  for (const unit of units) {
-    const isKept = dropped >= wanted || pinned.has(unit)
-    for (let at = unit.start; at < unit.end; at++) {
-      const message = messages[at]
-      if (message === undefined) continue
-      if (isKept) kept.push(message)
-      else dropped += counts.message(message)
-    }
-  }
-  return kept.length === messages.length ? messages : kept
-}
-
-/** The exchange the model is in the middle of: the last one, if no user message follows it. */
-export function currentExchange(messages: readonly Message[]): readonly Message[] {
-  const start = messages.findLastIndex((message) => message.role === 'user' || hasCalls(message))
-  return hasCalls(messages[start]) ? messages.slice(start, endOfUnit(messages, start)) : []
-}
-
-/** What is kept or dropped whole: an exchange (a reply with calls and its results), or any other message by itself. */
-interface Unit {
-  readonly start: number
-  readonly end: number
-}
-
-function unitsOf(messages: readonly Message[]): readonly Unit[] {
-  const units: Unit[] = []
-  for (let start = 0; start < messages.length; ) {
-    const end = endOfUnit(messages, start)
-    units.push({ start, end })
+  let start = 0
+  for (let unit = 0, system = 0; unit < units.length && dropped < wanted; unit++) {
+    const end = units[unit + 1] ?? messages.length
+    const isSystem = systems[system] === start
+    if (isSystem) system++
+    if (isSystem || start === question || start === exchange || end > firstOfNewest)
+      pinned.push(...messages.slice(start, end))
+    else dropped += (sums[end] ?? 0) - (sums[start] ?? 0)
     start = end
   }
-  return units
+  if (pinned.length === start) return messages
+  const kept = withBeginning(pinned, messages, start)
+  counts.remember(kept, total - dropped)
+  return kept
 }
 
-function endOfUnit(messages: readonly Message[], start: number): number {
-  let end = start + 1
-  if (hasCalls(messages[start])) while (messages[end]?.role === 'tool') end++
-  return end
-}
-
-function pinnedUnits(
+/** `beginning`, and what of `messages` comes from `start` on; it must not be longer than what it replaces. */
+export function withBeginning(
+  beginning: readonly Message[],
   messages: readonly Message[],
-  units: readonly Unit[],
-  keepNewest: number,
-): ReadonlySet<Unit> {
-  const question = messages.findLastIndex(({ role }) => role === 'user')
-  const exchange = messages.findLastIndex(hasCalls)
-  const firstOfNewest = messages.length - keepNewest
-  return new Set(
-    units.filter(
-      ({ start, end }) =>
-        messages[start]?.role === 'system' ||
-        start === question ||
-        (start === exchange && exchange > question) ||
-        end > firstOfNewest,
-    ),
-  )
+  start: number,
+): readonly Message[] {
+  // Copied once: these may be very many.
+  const whole = messages.slice(start - beginning.length)
+  for (const [at, message] of beginning.entries()) whole[at] = message
+  return whole
 }
-
-const hasCalls = (message: Message | undefined) =>
-  message?.role === 'assistant' && message.toolCalls !== undefined

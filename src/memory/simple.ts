@@ -20,6 +20,7 @@ export interface SimpleAgentMemoryOptions {
  * texts lose their beginning, shown by `...`; only calls, images and files can keep it above the limit.
  */
 export class SimpleAgentMemory implements AgentMemory {
+  readonly isReader = true
   readonly #maxHistoryTokens: number | undefined
   readonly #minMessages: number
   readonly #counts = new CountsByCounter()
@@ -38,6 +39,8 @@ export class SimpleAgentMemory implements AgentMemory {
   manageHistory(history: readonly Message[], context: MemoryContext): readonly Message[] {
     const limit = this.#maxHistoryTokens ?? context.budgetTokens ?? 8_000
     const counts = this.#counts.of(context.countTokens)
+    // From here on its sum is known.
+    counts.history(history)
     const newest = dropOldest(history, counts, { limit, keepNewest: this.#minMessages })
     const cut = cutLongest(newest, counts, { limit, keep: 'end', mayCut: () => true })
     // So tight that not even the beginnings of all fit: the minimum gives way.
