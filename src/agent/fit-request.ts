@@ -1,6 +1,5 @@
 import type { LLMClient, LLMRequest } from '../client/client.ts'
-import type { AgentMemory } from '../memory/memory.ts'
-import { type View, view } from '../memory/view.ts'
+import { type View, type ViewInput, view } from '../memory/view.ts'
 import type { Message } from '../messages.ts'
 import type { EncodeInput, Protocol } from '../protocol/protocol.ts'
 import type { Run } from './run.ts'
@@ -16,24 +15,36 @@ export async function fitRequest(
   input: Omit<EncodeInput, 'messages'>,
 ): Promise<LLMRequest> {
   const { counts, memory } = run.settings
-  const encode = (messages: readonly Message[]) =>
-    protocol.encode({ ...input, messages: withBlocks(run, messages) })
-  const frameTokens = counts.request(encode([]))
+  const encode = (messages: readonly Message[], said = input) =>
+    protocol.encode({ ...said, messages: withBlocks(run, messages) })
+  // What is said in one request only is no part of it: the memory would cut for it, and the provider's cache be of no use
+  // for this request and the next.
+  const { correction: _, ...always } = input
+  const frameTokens = counts.request(encode([], { ...always, landing: false }))
 
-  let seen = await look(run, client, run.transcript.history(), memory, frameTokens, input)
+  const history = run.transcript.history()
+  let seen = await look(run, client, { history, memory, overheadTokens: frameTokens }, input)
   let request = encode(seen.messages)
   const { budgetTokens } = seen
   if (budgetTokens === undefined) return request
   const excess = () => counts.request(request) - frameTokens - budgetTokens
-  // More each time: cutting a text by so many tokens may save fewer of them in the request.
-  for (let [over, reserved, factor] = [excess(), 0, 1]; over > 0; over = excess(), factor *= 2) {
+  // Little at first: dropping comes in steps, and one more may be enough, as it will be for the next request. More each
+  // time: cutting a text by so many tokens may save fewer of them in the request.
+  for (let [over, reserved, factor] = [excess(), 0, smallestFactor]; over > 0; over = excess(), factor *= 2) {
     if (seen.diagnostics.some(({ code }) => code === 'context_overflow')) return request
     if (factor > largestFactor) {
       run.diagnose('context_overflow', `The request is ${over} tokens too long for the context window.`)
       return request
     }
-    reserved += over * factor
-    seen = await look(run, client, seen.messages, null, frameTokens + reserved, input)
+    reserved += Math.ceil(over * factor)
+    const { messages } = seen
+    const cut = {
+      history: messages,
+      memory: null,
+      overheadTokens: frameTokens + reserved,
+      droppedTokens: Math.max(0, counts.history(history) - counts.messages(messages)),
+    }
+    seen = await look(run, client, cut, input)
     request = encode(seen.messages)
   }
   return request
@@ -52,14 +63,13 @@ function withBlocks({ settings, secrets }: Run, messages: readonly Message[]): r
   )
 }
 
+const smallestFactor = 2 ** -5
 const largestFactor = 2 ** 8
 
 async function look(
   run: Run,
   { capabilities }: LLMClient,
-  history: readonly Message[],
-  memory: AgentMemory | null,
-  overheadTokens: number,
+  looked: Pick<ViewInput, 'history' | 'memory' | 'overheadTokens' | 'droppedTokens'>,
   { params }: Pick<EncodeInput, 'params'>,
 ): Promise<View> {
   const { settings, conversation, signal } = run
@@ -67,11 +77,9 @@ async function look(
   const maxOutputTokens = params?.maxOutputTokens ?? settings.maxOutputTokens ?? capabilities.maxOutputTokens
   const seen = await run.wait(
     view({
-      history,
-      memory,
+      ...looked,
       counts: settings.counts,
       repair: settings.repair,
-      overheadTokens,
       ...(contextWindow !== undefined && { contextWindow }),
       ...(maxOutputTokens !== undefined && { maxOutputTokens }),
       conversationId: conversation.id,

@@ -2,7 +2,7 @@ import { untilAborted } from '../abort.ts'
 import { messageOf, shown } from '../errors.ts'
 import { type Message, parseMessage } from '../messages.ts'
 import { type CutOptions, cutLongest } from './cut.ts'
-import { dropOldest, withBeginning } from './exchanges.ts'
+import { dropOldest, type PruneOptions, withBeginning } from './exchanges.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
 import { areWhole, holds, rangesOf } from './ranges.ts'
 import { type Repaired, repairHistory } from './repair.ts'
@@ -16,6 +16,8 @@ export interface ViewInput {
   readonly counts: TokenCounts
   /** Makes of a history one that can be sent. Default: `repairHistory`; `growingRepair()` does not begin anew each time. */
   readonly repair?: (history: readonly Message[]) => Repaired
+  /** Tokens that `history` lost at its beginning before. Default 0. */
+  readonly droppedTokens?: number
   /** Tokens of what is sent beside the messages: system text and tools. */
   readonly overheadTokens: number
   /** Tokens of request and answer together. Unknown: nothing is held to a budget. */
@@ -56,7 +58,7 @@ export interface ViewDiagnostic {
  * @throws The signal's reason, when it aborts while the memory works.
  */
 export async function view(input: ViewInput): Promise<View> {
-  const { counts, memory, repair = repairHistory, conversationId, signal } = input
+  const { counts, memory, repair = repairHistory, droppedTokens = 0, conversationId, signal } = input
   const budgetTokens = budgetOf(input)
   const budget = budgetTokens !== undefined && { budgetTokens }
   const repaired = repair(input.history)
@@ -74,7 +76,7 @@ export async function view(input: ViewInput): Promise<View> {
   const messages =
     budgetTokens === undefined
       ? withOpening(managed.messages, history, counts)
-      : fitted(managed.messages, history, counts, budgetTokens)
+      : fitted(managed.messages, history, counts, { limit: budgetTokens, keepNewest: 0, droppedTokens })
   const tokens = counts.messages(messages)
   const diagnostics = [...repairDiagnostics('The history', repaired.repairs), ...managed.diagnostics]
   if (budgetTokens !== undefined && tokens > budgetTokens)
@@ -251,9 +253,10 @@ function fitted(
   managed: readonly Message[],
   history: readonly Message[],
   counts: TokenCounts,
-  limit: number,
+  options: PruneOptions,
 ): readonly Message[] {
-  const messages = withOpening(dropOldest(managed, counts, { limit, keepNewest: 0 }), history, counts)
+  const { limit } = options
+  const messages = withOpening(dropOldest(managed, counts, options), history, counts)
   const question = messages.findLastIndex(({ role }) => role === 'user')
   const cut = (uncut: readonly Message[], mayCut: CutOptions['mayCut']) =>
     cutLongest(uncut, counts, { limit, keep: 'start', mayCut })
