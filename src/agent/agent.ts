@@ -2,6 +2,7 @@ import type { LLMClient, LLMRequest } from '../client/client.ts'
 import { AgentClosedError, ConfigurationError } from '../errors.ts'
 import type { AgentEvent, CompactionReport, RunResult } from '../events.ts'
 import { jsonCopy } from '../json.ts'
+import { growingRepair } from '../memory/repair.ts'
 import { SimpleAgentMemory } from '../memory/simple.ts'
 import { TokenCounts } from '../memory/tokens.ts'
 import {
@@ -15,6 +16,7 @@ import {
   type Usage,
 } from '../messages.ts'
 import { checkOptions } from '../options.ts'
+import { growingNativeProtocol } from '../protocol/native.ts'
 import { createRuntime } from '../runtime.ts'
 import { scrubbedError } from '../scrubbed-error.ts'
 import type { Scrubber } from '../scrubber.ts'
@@ -84,6 +86,8 @@ export class Agent<Answer = string> implements AsyncDisposable {
       instructions: (context) => this.buildInstructions(context),
       memory: options.memory === undefined ? new SimpleAgentMemory() : options.memory,
       counts: new TokenCounts(options.countTokens),
+      repair: growingRepair(),
+      native: growingNativeProtocol(),
       output: options.output && new CompiledSchema(options.output),
       onRequest: (request) => {
         this.#lastRequest = request

@@ -1,6 +1,5 @@
 import type { LLMClient, LLMRequest } from '../client/client.ts'
 import { ConfigurationError, shown } from '../errors.ts'
-import { nativeProtocol } from '../protocol/native.ts'
 import type { Protocol } from '../protocol/protocol.ts'
 import type { Action } from '../transcript/next.ts'
 import { fitRequest } from './fit-request.ts'
@@ -67,9 +66,9 @@ async function instructionsOf(run: Run): Promise<string> {
 
 /** Without tools there is nothing an envelope would add: a model that cannot call tools is then spoken to plainly. */
 async function protocolFor({ settings }: Run, client: LLMClient, tools: number): Promise<Protocol> {
-  const { protocol, planning } = settings
+  const { protocol, planning, native } = settings
   const isPlain = client.capabilities.tools || (tools === 0 && planning !== 'required')
-  if (protocol === 'native' || (protocol === 'auto' && isPlain)) return nativeProtocol
+  if (protocol === 'native' || (protocol === 'auto' && isPlain)) return native
   // Loaded when it is spoken: most models call tools natively.
   const { jsonProtocol } = await import('../protocol/json.ts')
   return jsonProtocol

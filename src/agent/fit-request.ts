@@ -1,6 +1,5 @@
 import type { LLMClient, LLMRequest } from '../client/client.ts'
-import type { AgentMemory } from '../memory/memory.ts'
-import { messageBudget, type View, view } from '../memory/view.ts'
+import { messageBudget, type View, type ViewInput, view } from '../memory/view.ts'
 import type { Message } from '../messages.ts'
 import type { EncodeInput, Protocol } from '../protocol/protocol.ts'
 import type { Run } from './run.ts'
@@ -16,25 +15,37 @@ export async function fitRequest(
   input: Omit<EncodeInput, 'messages'>,
 ): Promise<LLMRequest> {
   const { counts, memory } = run.settings
-  const encode = (messages: readonly Message[]) =>
-    protocol.encode({ ...input, messages: withBlocks(run, messages) })
-  const frameTokens = counts.request(encode([]))
+  const encode = (messages: readonly Message[], said = input) =>
+    protocol.encode({ ...said, messages: withBlocks(run, messages) })
+  // What is said in one request only is no part of it: the memory would cut for it, and the provider's cache be of no use
+  // for this request and the next.
+  const { correction: _, ...always } = input
+  const frameTokens = counts.request(encode([], { ...always, landing: false }))
 
   await makeRoom(run, client, frameTokens, input)
-  let seen = await look(run, client, run.transcript.compacted(), memory, frameTokens, input)
+  const history = run.transcript.compacted()
+  let seen = await look(run, client, { history, memory, overheadTokens: frameTokens }, input)
   let request = encode(seen.messages)
   const { budgetTokens } = seen
   if (budgetTokens === undefined) return request
   const excess = () => counts.request(request) - frameTokens - budgetTokens
-  // More each time: cutting a text by so many tokens may save fewer of them in the request.
-  for (let [over, reserved, factor] = [excess(), 0, 1]; over > 0; over = excess(), factor *= 2) {
+  // Little at first: dropping comes in steps, and one more may be enough, as it will be for the next request. More each
+  // time: cutting a text by so many tokens may save fewer of them in the request.
+  for (let [over, reserved, factor] = [excess(), 0, smallestFactor]; over > 0; over = excess(), factor *= 2) {
     if (seen.diagnostics.some(({ code }) => code === 'context_overflow')) return request
     if (factor > largestFactor) {
       run.diagnose('context_overflow', `The request is ${over} tokens too long for the context window.`)
       return request
     }
-    reserved += over * factor
-    seen = await look(run, client, seen.messages, null, frameTokens + reserved, input)
+    reserved += Math.ceil(over * factor)
+    const { messages } = seen
+    const cut = {
+      history: messages,
+      memory: null,
+      overheadTokens: frameTokens + reserved,
+      droppedTokens: Math.max(0, counts.history(history) - counts.messages(messages)),
+    }
+    seen = await look(run, client, cut, input)
     request = encode(seen.messages)
   }
   return request
@@ -68,29 +79,31 @@ const unknownBudget = 8_000
 /** Blocks are no part of the conversation, so what they add has not passed the scrubber yet. */
 function withBlocks({ settings, secrets }: Run, messages: readonly Message[]): readonly Message[] {
   if (!settings.blocks) return messages
-  const said = new Set(messages)
-  return settings.blocks
-    .buildMessages(messages)
-    .map((message) => (said.has(message) ? message : secrets.scrubber.value(message)))
+  const built = settings.blocks.buildMessages(messages)
+  const more = built.length - messages.length
+  // As a rule, what is added stands before all that was said.
+  const isSaid = messages.every((message, at) => built[more + at] === message)
+  const said = isSaid ? undefined : new Set(messages)
+  return built.map((message, at) =>
+    (said ? said.has(message) : at >= more) ? message : secrets.scrubber.value(message),
+  )
 }
 
+const smallestFactor = 2 ** -5
 const largestFactor = 2 ** 8
 
 async function look(
   run: Run,
   client: LLMClient,
-  history: readonly Message[],
-  memory: AgentMemory | null,
-  overheadTokens: number,
+  looked: Pick<ViewInput, 'history' | 'memory' | 'overheadTokens' | 'droppedTokens'>,
   input: Pick<EncodeInput, 'params'>,
 ): Promise<View> {
   const { settings, conversation, signal } = run
   const seen = await run.wait(
     view({
-      history,
-      memory,
+      ...looked,
       counts: settings.counts,
-      overheadTokens,
+      repair: settings.repair,
       ...windowOf(run, client, input),
       conversationId: conversation.id,
       signal,

@@ -1,7 +1,10 @@
 import type { ClientMiddleware, LLMClient, LLMRequest, ModelParams } from '../client/client.ts'
 import type { ToolPolicy } from '../guard/policy.ts'
 import type { AgentBlocks, AgentMemory, Compactor } from '../memory/memory.ts'
+import type { Repaired } from '../memory/repair.ts'
 import type { TokenCounts } from '../memory/tokens.ts'
+import type { Message } from '../messages.ts'
+import type { Protocol } from '../protocol/protocol.ts'
 import type { Budget } from '../resilience/budget-options.ts'
 import type { Runtime } from '../runtime.ts'
 import type { ToolRegistry } from '../tools/registry.ts'
@@ -21,6 +24,8 @@ export interface AgentParts {
   readonly instructions: (context: InstructionsContext) => string | Promise<string>
   readonly memory: AgentMemory | null
   readonly counts: TokenCounts
+  readonly repair: (history: readonly Message[]) => Repaired
+  readonly native: Protocol
   readonly output: CompiledSchema | undefined
   /** Hears each request as it is sent. */
   readonly onRequest: (request: LLMRequest) => void

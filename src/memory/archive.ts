@@ -2,6 +2,7 @@ import type { Message } from '../messages.ts'
 import { checkMembers, fn } from '../options.ts'
 import { composeMemory } from './compose.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
+import { CountsByCounter } from './tokens.ts'
 import { withOpening } from './view.ts'
 
 /** Takes messages that a memory no longer sends as they were said, in their order. */
@@ -21,13 +22,15 @@ export function archivePruned(memory: AgentMemory, archive: ArchiveSink): AgentM
   checkMembers('archivePruned()', memory, { manageHistory: fn() }, 'memory')
   checkMembers('archivePruned()', { archive }, { archive: fn() })
   const whole = composeMemory(memory)
+  const countsOf = new CountsByCounter()
   /** The conversations in which a message was handed over. */
   const handed = new WeakMap<Message, Set<string>>()
   return {
     async manageHistory(history, context) {
       const { conversationId } = context
       const managed = await whole.manageHistory(history, context)
-      const messages = managed === history ? history : withOpening(managed, history)
+      const messages =
+        managed === history ? history : withOpening(managed, history, countsOf.of(context.countTokens))
       const kept = new Set(messages)
       const pruned = history.filter(
         (message) => !kept.has(message) && !handed.get(message)?.has(conversationId),

@@ -15,10 +15,10 @@ import {
 import { type Runtime, runtimeCheck, systemRuntime } from '../runtime.ts'
 import type { Compaction } from '../transcript/entry.ts'
 import { pinnedPlaces } from './drop.ts'
-import { type Unit, unitsOf } from './exchanges.ts'
 import type { CompactionTask, Compactor } from './memory.ts'
 import { defaultPrompt, type SummarizerSettings, summarize } from './summarizer.ts'
 import { CountsByCounter, type TokenCounts } from './tokens.ts'
+import { type Unit, unitsOf } from './units.ts'
 
 export interface CompactorOptions {
   /** The model that writes the summaries: a small one will do. It is not closed with the agent. */

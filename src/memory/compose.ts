@@ -2,6 +2,7 @@ import { shown } from '../errors.ts'
 import type { Message } from '../messages.ts'
 import { checkMembers, fn } from '../options.ts'
 import type { AgentMemory } from './memory.ts'
+import { CountsByCounter, type TokenCounts } from './tokens.ts'
 import { withEssentials } from './view.ts'
 
 /**
@@ -16,13 +17,15 @@ export function composeMemory(...memories: readonly AgentMemory[]): AgentMemory 
   memories.forEach((memory, index) => {
     checkMembers('composeMemory()', memory, { manageHistory: fn() }, `memories[${index}]`)
   })
+  const countsOf = new CountsByCounter()
   return {
     async manageHistory(history, context) {
+      const counts = countsOf.of(context.countTokens)
       let messages = history
       for (const memory of memories) {
         context.signal.throwIfAborted()
         // A copy of its own: a memory that shifts and splices harms nobody.
-        messages = whole(await memory.manageHistory([...messages], context), messages)
+        messages = whole(await memory.manageHistory([...messages], context), messages, counts)
       }
       return messages
     },
@@ -30,11 +33,11 @@ export function composeMemory(...memories: readonly AgentMemory[]): AgentMemory 
 }
 
 /** The messages that were given, if the memory gave all of them back. */
-function whole(managed: unknown, given: readonly Message[]): readonly Message[] {
+function whole(managed: unknown, given: readonly Message[], counts: TokenCounts): readonly Message[] {
   if (!Array.isArray(managed)) {
     throw new TypeError(`manageHistory must return messages, got ${shown(managed)}.`)
   }
   const isAll = managed.length === given.length && given.every((message, at) => message === managed[at])
   // What is in it is checked when all of them had their say.
-  return isAll ? given : withEssentials(managed as Message[], given).messages
+  return isAll ? given : withEssentials(managed as Message[], given, counts).messages
 }

@@ -1,5 +1,5 @@
 import type { Message } from '../messages.ts'
-import { pinnedUnits, type Unit, unitsOf } from './exchanges.ts'
+import { pinnedUnits, type Unit, unitsOf } from './units.ts'
 
 /**
  * What must stay, by the application's own judgement. Asked of every message before each request: it has to be quick and

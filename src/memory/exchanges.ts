@@ -6,6 +6,8 @@ export interface PruneOptions {
   readonly limit: number
   /** Messages at the end that stay whatever they cost; an exchange counts with all its messages. */
   readonly keepNewest: number
+  /** Tokens that the history lost at its beginning already: the steps are counted from there. Default 0. */
+  readonly droppedTokens?: number
 }
 
 /**
@@ -13,80 +15,59 @@ export interface PruneOptions {
  * system messages, the last user message, the exchange after it that is last, and the newest messages. It may therefore
  * end above the limit.
  *
- * Drops in steps of a quarter of the limit: a history that grows message by message then keeps its beginning, and the
- * provider's prompt cache its use, for many requests in a row.
+ * Drops in steps of a power of two, an eighth to a quarter of the limit: a history that grows message by message then keeps
+ * its beginning, and the provider's prompt cache its use, for many requests in a row, and a limit that changes a little
+ * hardly ever moves the cut.
  */
 export function dropOldest(
   messages: readonly Message[],
   counts: TokenCounts,
-  { limit, keepNewest }: PruneOptions,
+  { limit, keepNewest, droppedTokens = 0 }: PruneOptions,
 ): readonly Message[] {
-  const excess = counts.messages(messages) - limit
+  const total = counts.messages(messages)
+  const excess = total - limit
   if (excess <= 0) return messages
-  const step = Math.max(1, Math.floor(limit / 4))
-  const wanted = Math.ceil(excess / step) * step
-  const units = unitsOf(messages)
-  const pinned = pinnedUnits(messages, units, keepNewest)
-  const kept: Message[] = []
-  let dropped = 0
-  for (const unit of units) {
-    const isKept = dropped >= wanted || pinned.has(unit)
-    for (let at = unit.start; at < unit.end; at++) {
-      const message = messages[at]
-      if (message === undefined) continue
-      if (isKept) kept.push(message)
-      else dropped += counts.message(message)
-    }
-  }
-  return kept.length === messages.length ? messages : kept
-}
-
-/** The exchange the model is in the middle of: the last one, if no user message follows it. */
-export function currentExchange(messages: readonly Message[]): readonly Message[] {
-  const start = messages.findLastIndex((message) => message.role === 'user' || hasCalls(message))
-  return hasCalls(messages[start]) ? messages.slice(start, endOfUnit(messages, start)) : []
-}
-
-/** What is kept or dropped whole: an exchange (a reply with calls and its results), or any other message by itself. */
-export interface Unit {
-  readonly start: number
-  readonly end: number
-}
-
-export function unitsOf(messages: readonly Message[]): readonly Unit[] {
-  const units: Unit[] = []
-  for (let start = 0; start < messages.length; ) {
-    const end = endOfUnit(messages, start)
-    units.push({ start, end })
-    start = end
-  }
-  return units
-}
-
-function endOfUnit(messages: readonly Message[], start: number): number {
-  let end = start + 1
-  if (hasCalls(messages[start])) while (messages[end]?.role === 'tool') end++
-  return end
-}
-
-export function pinnedUnits(
-  messages: readonly Message[],
-  units: readonly Unit[],
-  keepNewest: number,
-): ReadonlySet<Unit> {
-  const question = messages.findLastIndex(({ role }) => role === 'user')
-  const exchange = messages.findLastIndex(hasCalls)
+  const { sums, units, systems, question, exchange } = counts.measure(messages)
+  const step = 2 ** Math.floor(Math.log2(Math.max(4, limit) / 4))
   const firstOfNewest = messages.length - keepNewest
-  return new Set(
-    units.filter(
-      ({ start, end }) =>
-        messages[start]?.role === 'system' ||
-        start === question ||
-        (start === exchange && exchange > question) ||
-        end > firstOfNewest,
-    ),
-  )
+  const pinned: Message[] = []
+  let pinnedTokens = 0
+  let start = 0
+  // Cuts are made at multiples of the step in the history as it was: what is pinned, too, must not move them.
+  let position = droppedTokens
+  let cut = nextMultiple(position, step)
+  for (let unit = 0, system = 0; start < messages.length; unit++) {
+    if (position >= cut) {
+      if ((sums[start] ?? 0) - pinnedTokens >= excess) break
+      cut = nextMultiple(position, step)
+    }
+    const end = units[unit + 1] ?? messages.length
+    const tokens = (sums[end] ?? 0) - (sums[start] ?? 0)
+    const isSystem = systems[system] === start
+    if (isSystem) system++
+    if (isSystem || start === question || start === exchange || end > firstOfNewest) {
+      pinned.push(...messages.slice(start, end))
+      pinnedTokens += tokens
+    }
+    start = end
+    position += tokens
+  }
+  if (pinned.length === start) return messages
+  const kept = withBeginning(pinned, messages, start)
+  counts.remember(kept, total - (sums[start] ?? 0) + pinnedTokens)
+  return kept
 }
 
-export const hasCalls = (message: Message | undefined) =>
-  message?.role === 'assistant' && message.toolCalls !== undefined
+const nextMultiple = (position: number, step: number) => (Math.floor(position / step) + 1) * step
+
+/** `beginning`, and what of `messages` comes from `start` on; it must not be longer than what it replaces. */
+export function withBeginning(
+  beginning: readonly Message[],
+  messages: readonly Message[],
+  start: number,
+): readonly Message[] {
+  // Copied once: these may be very many.
+  const whole = messages.slice(start - beginning.length)
+  for (const [at, message] of beginning.entries()) whole[at] = message
+  return whole
+}

@@ -8,6 +8,8 @@ import type { Compaction } from '../transcript/entry.ts'
  * as they are; whatever it tears apart is repaired afterwards.
  */
 export interface AgentMemory {
+  /** It changes neither the array that it is given nor one that it gave back, so that nothing has to be copied for it. */
+  readonly isReader?: true
   manageHistory(
     history: readonly Message[],
     context: MemoryContext,

@@ -2,9 +2,9 @@ import { ConfigurationError, shown } from '../errors.ts'
 import { type Message, textOf } from '../messages.ts'
 import { checkOptions, filledText, fn, integer, list, optional } from '../options.ts'
 import { dropInOrder, droppableUnits, type Pinned, stepOf } from './drop.ts'
-import { type Unit, unitsOf } from './exchanges.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
 import { CountsByCounter, codePointsOf, type TokenCounts } from './tokens.ts'
+import { type Unit, unitsOf } from './units.ts'
 
 /** How much a message matters; the message stands at `index` of a conversation of `total` messages. */
 export type MessageScore = (message: Message, index: number, total: number) => number

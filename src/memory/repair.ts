@@ -6,6 +6,7 @@ import {
   toolMessage,
   user,
 } from '../messages.ts'
+import { HistoryFold } from './history-fold.ts'
 
 export interface Repaired {
   /** The array that was given, if nothing was wrong with it. */
@@ -23,53 +24,94 @@ export interface Repaired {
  * growing history keeps its beginning.
  */
 export function repairHistory(messages: readonly Message[]): Repaired {
-  const repairs: string[] = []
-  const kept: (Message | Slot)[] = []
-  const ids = new UniqueIds()
-  const latest = new Map<string, Slot>()
-  // The calls of the last kept message, and which of them may be answered next without breaking their order.
-  let open: readonly Slot[] = []
-  let next = 0
-  for (const message of messages) {
-    if (message.role === 'tool') {
-      const slot = latest.get(message.callId)
-      if (slot === undefined) {
-        repairs.push(
-          `Dropped a result of ${named(message)}: no call before it has the id "${message.callId}".`,
-        )
-      } else if (slot.result !== undefined) {
-        repairs.push(`Dropped a second result of ${named(message)} for the call "${message.callId}".`)
-      } else {
-        slot.result = message
-        if (open[slot.index] === slot && slot.index >= next) next = slot.index + 1
-        else repairs.push(`Moved the result of ${named(message)} to its call "${message.callId}".`)
-      }
-      continue
-    }
-    if (isEmpty(message)) {
-      if (message.role === 'user') {
-        // Dropped, it would leave the answer it already got without a question.
-        repairs.push('Gave a user message without content the text "(empty)".')
-        kept.push(user('(empty)'))
-        open = []
-      } else {
-        repairs.push(`Dropped a message of role ${message.role} without content.`)
-      }
-      continue
-    }
-    if (message.role !== 'assistant' || message.toolCalls === undefined) {
-      kept.push(message)
-      open = []
-      continue
-    }
-    const slots = slotsOf(message.toolCalls, ids, repairs)
-    for (const slot of slots) latest.set(slot.givenId, slot)
-    kept.push(withCalls(message, slots, repairs), ...slots)
-    open = slots
-    next = 0
+  const repair = new Repair()
+  for (const message of messages) repair.add(message)
+  return repair.of(messages)
+}
+
+/** `repairHistory` for histories that grow: of one that was repaired before, only what is new is looked at. */
+export function growingRepair(): (history: readonly Message[]) => Repaired {
+  const repairs = new HistoryFold(
+    () => new Repair(),
+    (repair, message) => repair.add(message),
+  )
+  return (history) => repairs.of(history).of(history)
+}
+
+/** One history, repaired message by message. */
+class Repair {
+  readonly #repairs: string[] = []
+  readonly #kept: (Message | Slot)[] = []
+  readonly #ids = new UniqueIds()
+  readonly #latest = new Map<string, Slot>()
+  readonly #unanswered = new Set<Slot>()
+  /** The calls of the last kept message, and which of them may be answered next without breaking their order. */
+  #open: readonly Slot[] = []
+  #next = 0
+
+  add(message: Message): void {
+    if (message.role === 'tool') this.#answer(message)
+    else if (isEmpty(message)) this.#addEmpty(message)
+    else if (message.role === 'assistant' && message.toolCalls !== undefined) this.#addCalls(message)
+    else this.#keep(message)
   }
-  const repaired = kept.map((each) => ('role' in each ? each : resultOf(each, repairs)))
-  return { messages: repairs.length === 0 ? messages : repaired, repairs }
+
+  /** `messages` are all that were added. */
+  of(messages: readonly Message[]): Repaired {
+    if (this.#repairs.length === 0 && this.#unanswered.size === 0) return { messages, repairs: [] }
+    const added = Array.from(
+      this.#unanswered,
+      ({ call }) => `Added a result to the call "${call.id}" of ${named(call)}, which had none.`,
+    )
+    return {
+      messages: this.#kept.map((each) => ('role' in each ? each : resultOf(each))),
+      repairs: [...this.#repairs, ...added],
+    }
+  }
+
+  #keep(message: Message): void {
+    this.#kept.push(message)
+    this.#open = []
+  }
+
+  #addEmpty({ role }: Message): void {
+    if (role !== 'user') {
+      this.#repairs.push(`Dropped a message of role ${role} without content.`)
+      return
+    }
+    // Dropped, it would leave the answer it already got without a question.
+    this.#repairs.push('Gave a user message without content the text "(empty)".')
+    this.#keep(user('(empty)'))
+  }
+
+  #addCalls(message: AssistantMessage): void {
+    const slots = slotsOf(message.toolCalls ?? [], this.#ids, this.#repairs)
+    for (const slot of slots) {
+      this.#latest.set(slot.givenId, slot)
+      this.#unanswered.add(slot)
+    }
+    this.#kept.push(withCalls(message, slots, this.#repairs), ...slots)
+    this.#open = slots
+    this.#next = 0
+  }
+
+  #answer(message: ToolMessage): void {
+    const slot = this.#latest.get(message.callId)
+    if (slot === undefined) {
+      this.#repairs.push(
+        `Dropped a result of ${named(message)}: no call before it has the id "${message.callId}".`,
+      )
+      return
+    }
+    if (!this.#unanswered.delete(slot)) {
+      this.#repairs.push(`Dropped a second result of ${named(message)} for the call "${message.callId}".`)
+      return
+    }
+    const { call, givenId } = slot
+    slot.result = call.id === givenId ? message : { ...message, callId: call.id }
+    if (this.#open[slot.index] === slot && slot.index >= this.#next) this.#next = slot.index + 1
+    else this.#repairs.push(`Moved the result of ${named(message)} to its call "${message.callId}".`)
+  }
 }
 
 /** The place of one call's result. */
@@ -78,6 +120,8 @@ interface Slot {
   readonly givenId: string
   readonly call: ToolCall
   result?: ToolMessage
+  /** Made once, so that a history that grows keeps its messages. */
+  standIn?: ToolMessage
 }
 
 function slotsOf(calls: readonly ToolCall[], ids: UniqueIds, repairs: string[]): readonly Slot[] {
@@ -113,12 +157,10 @@ function withCalls(message: AssistantMessage, slots: readonly Slot[], repairs: s
   return same ? message : { ...rest, toolCalls: slots.map(({ call }) => call) }
 }
 
-function resultOf({ call, result, givenId }: Slot, repairs: string[]): ToolMessage {
-  if (result === undefined) {
-    repairs.push(`Added a result to the call "${call.id}" of ${named(call)}, which had none.`)
-    return toolMessage(call, noResultText, false)
-  }
-  return call.id === givenId ? result : { ...result, callId: call.id }
+function resultOf(slot: Slot): ToolMessage {
+  if (slot.result) return slot.result
+  slot.standIn ??= toolMessage(slot.call, noResultText, false)
+  return slot.standIn
 }
 
 /** What the model is told of a call that has no result. */

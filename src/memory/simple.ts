@@ -23,6 +23,7 @@ export interface SimpleAgentMemoryOptions {
  * texts lose their beginning, shown by `...`; only calls, images and files can keep it above the limit.
  */
 export class SimpleAgentMemory implements AgentMemory {
+  readonly isReader = true
   readonly #maxHistoryTokens: number | undefined
   readonly #minMessages: number
   readonly #pinned: Pinned | undefined
@@ -44,6 +45,8 @@ export class SimpleAgentMemory implements AgentMemory {
   manageHistory(history: readonly Message[], context: MemoryContext): readonly Message[] {
     const limit = this.#maxHistoryTokens ?? context.budgetTokens ?? 8_000
     const counts = this.#counts.of(context.countTokens)
+    // From here on its sum is known.
+    counts.history(history)
     const pinned = this.#pinned
     const drop = (messages: readonly Message[], keepNewest: number) =>
       pinned

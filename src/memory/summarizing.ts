@@ -3,10 +3,11 @@ import { messageOf } from '../errors.ts'
 import { type Message, system } from '../messages.ts'
 import { checkOptions, filledText, integer, optional, positiveMs, that } from '../options.ts'
 import { type Runtime, runtimeCheck, systemRuntime } from '../runtime.ts'
-import { dropOldest, unitsOf } from './exchanges.ts'
+import { dropOldest } from './exchanges.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
 import { defaultPrompt, type SummarizerSettings, summarize } from './summarizer.ts'
 import { CountsByCounter } from './tokens.ts'
+import { unitsOf } from './units.ts'
 
 export interface SummarizingMemoryOptions {
   /** The model that writes the summaries. It is not closed with the agent. */

@@ -1,5 +1,7 @@
 import type { LLMRequest, ToolDefinition } from '../client/client.ts'
 import type { Content, ContentPart, Message, Reasoning } from '../messages.ts'
+import { HistoryFold } from './history-fold.ts'
+import { HistoryMeasure } from './history-measure.ts'
 import type { TokenCounter } from './memory.ts'
 
 /** Tokens of a text, roughly: a quarter of its code points, rounded up. */
@@ -39,6 +41,12 @@ export function messageTokens(message: Message, countTokens: TokenCounter): numb
 export class TokenCounts {
   readonly #counter: TokenCounter
   readonly #known = new WeakMap<object, number>()
+  readonly #measures = new HistoryFold(
+    () => new HistoryMeasure((message) => this.message(message)),
+    (measure, message) => measure.add(message),
+  )
+  /** The system prompt that was counted last: it is long, and hardly ever another one. */
+  #system = { text: '', tokens: 0 }
 
   /** Default: `estimateTokens`. */
   constructor(counter: TokenCounter = estimateTokens) {
@@ -46,7 +54,9 @@ export class TokenCounts {
   }
 
   /** Tokens of a text; an empty one has none. A function by itself: it may be passed on. */
-  readonly text: TokenCounter = (text) => {
+  readonly text: OwnCounter = Object.assign((text: string) => this.#text(text), { [ownCounts]: this })
+
+  #text(text: string): number {
     if (text === '') return 0
     try {
       const tokens: unknown = this.#counter(text)
@@ -62,7 +72,12 @@ export class TokenCounts {
 
   /** All of what a model reads of a request. */
   request({ system = '', tools = [], messages }: Pick<LLMRequest, 'system' | 'tools' | 'messages'>): number {
-    return this.text(system) + this.tools(tools) + this.messages(messages)
+    return this.system(system) + this.tools(tools) + this.messages(messages)
+  }
+
+  system(text: string): number {
+    if (text !== this.#system.text) this.#system = { text, tokens: this.text(text) }
+    return this.#system.tokens
   }
 
   message(message: Message): number {
@@ -76,6 +91,21 @@ export class TokenCounts {
     let tokens = 0
     for (const message of messages) tokens += this.message(message)
     return this.#keep(messages, tokens)
+  }
+
+  /** The same for a history that grows: of one that was counted before, only what is new is. */
+  history(history: readonly Message[]): number {
+    return this.#keep(history, this.measure(history).sums[history.length] ?? 0)
+  }
+
+  /** What has to be known of a history to cut it. Read it before anything is waited for: it grows with the history. */
+  measure(history: readonly Message[]): HistoryMeasure {
+    return this.#measures.of(history)
+  }
+
+  /** Remembers a sum that is known without adding up. */
+  remember(messages: readonly Message[], tokens: number): void {
+    this.#keep(messages, tokens)
   }
 
   /** Tokens of what the model learns of its tools: names, descriptions and parameter schemas. */
@@ -99,11 +129,18 @@ export class TokenCounts {
   }
 }
 
+/** Leads from a counter to the counts it belongs to, so that an agent and its memory count each message once together. */
+const ownCounts = Symbol('counts')
+
+type OwnCounter = TokenCounter & { readonly [ownCounts]?: TokenCounts }
+
 /** The counts of each counter: a memory is handed its counter anew with every request. */
 export class CountsByCounter {
   readonly #counts = new WeakMap<TokenCounter, TokenCounts>()
 
-  of(countTokens: TokenCounter): TokenCounts {
+  of(countTokens: OwnCounter): TokenCounts {
+    const own = countTokens[ownCounts]
+    if (own) return own
     const known = this.#counts.get(countTokens)
     if (known) return known
     const counts = new TokenCounts(countTokens)

@@ -1,9 +1,9 @@
 import type { Message, ToolMessage } from '../messages.ts'
 import { checkOptions, fn, integer, optional, text } from '../options.ts'
 import { pinnedPlaces } from './drop.ts'
-import { hasCalls, unitsOf } from './exchanges.ts'
 import type { AgentMemory } from './memory.ts'
 import { CountsByCounter, codePointsOf, firstCodePoints, lastCodePoints } from './tokens.ts'
+import { hasCalls, unitsOf } from './units.ts'
 
 export interface DropOldToolOutputOptions {
   /** Exchanges at the end whose results stay as they are, at least 1. Default 3. */

@@ -2,9 +2,9 @@ import { type Message, system, textOf } from '../messages.ts'
 import { checkOptions, fn, integer, oneOf, optional, that } from '../options.ts'
 import { cutLongest } from './cut.ts'
 import { dropInOrder, droppableUnits, type Pinned, pinnedPlaces } from './drop.ts'
-import { hasCalls, type Unit } from './exchanges.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
 import { CountsByCounter, firstCodePoints, type TokenCounts } from './tokens.ts'
+import { hasCalls, type Unit } from './units.ts'
 
 export interface TurnPruningMemoryOptions {
   /** Tokens of history, at least 1. Default: what the context window leaves; 8,000 if it is unknown. */

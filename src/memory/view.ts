@@ -2,9 +2,10 @@ import { untilAborted } from '../abort.ts'
 import { messageOf, shown } from '../errors.ts'
 import { type Message, parseMessage } from '../messages.ts'
 import { type CutOptions, cutLongest } from './cut.ts'
-import { currentExchange, dropOldest } from './exchanges.ts'
+import { dropOldest, type PruneOptions, withBeginning } from './exchanges.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
-import { repairHistory } from './repair.ts'
+import { areWhole, holds, rangesOf } from './ranges.ts'
+import { type Repaired, repairHistory } from './repair.ts'
 import type { TokenCounts } from './tokens.ts'
 
 export interface ViewInput {
@@ -13,6 +14,10 @@ export interface ViewInput {
   /** `null`: everything is sent, as far as the context window allows. */
   readonly memory: AgentMemory | null
   readonly counts: TokenCounts
+  /** Makes of a history one that can be sent. Default: `repairHistory`; `growingRepair()` does not begin anew each time. */
+  readonly repair?: (history: readonly Message[]) => Repaired
+  /** Tokens that `history` lost at its beginning before. Default 0. */
+  readonly droppedTokens?: number
   /** Tokens of what is sent beside the messages: system text and tools. */
   readonly overheadTokens: number
   /** Tokens of request and answer together. Unknown: nothing is held to a budget. */
@@ -53,18 +58,25 @@ export interface ViewDiagnostic {
  * @throws The signal's reason, when it aborts while the memory works.
  */
 export async function view(input: ViewInput): Promise<View> {
-  const { counts, memory, conversationId, signal } = input
+  const { counts, memory, repair = repairHistory, droppedTokens = 0, conversationId, signal } = input
   const budgetTokens = budgetOf(input)
   const budget = budgetTokens !== undefined && { budgetTokens }
-  const repaired = repairHistory(input.history)
+  const repaired = repair(input.history)
   const history = repaired.messages
+  // From here on its sum is known.
+  counts.history(history)
   const managed = memory
-    ? await managedBy(memory, history, { countTokens: counts.text, conversationId, signal, ...budget })
+    ? await managedBy(memory, history, counts, {
+        countTokens: counts.text,
+        conversationId,
+        signal,
+        ...budget,
+      })
     : { messages: history, diagnostics: [] }
   const messages =
     budgetTokens === undefined
-      ? withOpening(managed.messages, history)
-      : fitted(managed.messages, history, counts, budgetTokens)
+      ? withOpening(managed.messages, history, counts)
+      : fitted(managed.messages, history, counts, { limit: budgetTokens, keepNewest: 0, droppedTokens })
   const tokens = counts.messages(messages)
   const diagnostics = [...repairDiagnostics('The history', repaired.repairs), ...managed.diagnostics]
   if (budgetTokens !== undefined && tokens > budgetTokens)
@@ -112,14 +124,28 @@ export type Managed = Pick<View, 'messages' | 'diagnostics'>
 async function managedBy(
   memory: AgentMemory,
   history: readonly Message[],
+  counts: TokenCounts,
   context: MemoryContext,
 ): Promise<Managed> {
+  const told: ViewDiagnostic[] = []
+  const warn = (message: string) => {
+    told.push({ code: 'memory_failed', message })
+  }
   try {
     // A copy of its own: a memory that shifts and splices harms nobody. Within an async function, so that what it throws
     // at once is a rejection too.
-    const managing = (async () => memory.manageHistory([...history], context))()
-    const messages = checkedMessages(await untilAborted(managing, context.signal), history)
-    return messages === history ? { messages, diagnostics: [] } : withEssentials(messages, history)
+    const given = memory.isReader === true ? history : history.slice()
+    const managing = (async () => memory.manageHistory(given, { ...context, warn }))()
+    const managed: unknown = await untilAborted(managing, context.signal)
+    if (!Array.isArray(managed)) {
+      throw new TypeError(`manageHistory must return messages, got ${shown(managed)}.`)
+    }
+    const messages = memory.isReader === true ? managed : managed.slice()
+    if (isUsableChoice(messages, history, counts)) {
+      return { messages: messages.length === history.length ? history : messages, diagnostics: told }
+    }
+    const whole = withEssentials(checkedMessages(managed, history), history, counts)
+    return { ...whole, diagnostics: [...told, ...whole.diagnostics] }
   } catch (error) {
     context.signal.throwIfAborted()
     const message = `The memory failed, so the history is sent without it: ${messageOf(error)}`
@@ -127,28 +153,45 @@ async function managedBy(
   }
 }
 
-/** The history itself if all of it came back. Messages of the memory's own making are checked. */
-function checkedMessages(managed: unknown, history: readonly Message[]): readonly Message[] {
-  if (!Array.isArray(managed)) {
-    throw new TypeError(`manageHistory must return messages, got ${shown(managed)}.`)
-  }
-  const isAll = managed.length === history.length && history.every((message, at) => message === managed[at])
-  if (isAll) return history
+/**
+ * Whether it is what most memories give back, without a second look at each message: a choice from the history in which
+ * nothing is torn and nothing essential is missing.
+ */
+function isUsableChoice(
+  managed: readonly unknown[],
+  history: readonly Message[],
+  counts: TokenCounts,
+): managed is readonly Message[] {
+  const ranges = rangesOf(managed, history)
+  if (!ranges || !areWhole(ranges, history)) return false
+  const { sums, question, exchange } = counts.measure(history)
+  if (![question, exchange].every((index) => index < 0 || holds(ranges, index))) return false
+  const tokens = ranges.reduce((sum, { start, end }) => sum + (sums[end] ?? 0) - (sums[start] ?? 0), 0)
+  counts.remember(managed as readonly Message[], tokens) // all of them from the history
+  return true
+}
+
+/** Messages of the memory's own making are checked. */
+function checkedMessages(managed: readonly unknown[], history: readonly Message[]): readonly Message[] {
   const known = new Set<unknown>(history)
   const isKnown = (message: unknown): message is Message => known.has(message)
-  return Array.from(managed as unknown[], (message, at) =>
+  return Array.from(managed, (message, at) =>
     isKnown(message) ? message : parseMessage(message, `manageHistory()[${at}]`),
   )
 }
 
 /** What the memory chose, without torn exchanges, and with what a model cannot go on without. */
-export function withEssentials(managed: readonly Message[], history: readonly Message[]): Managed {
+export function withEssentials(
+  managed: readonly Message[],
+  history: readonly Message[],
+  counts: TokenCounts,
+): Managed {
   const answered = new Set(managed.flatMap((message) => (message.role === 'tool' ? [message.callId] : [])))
   const isWhole = (message: Message) =>
     message.role !== 'assistant' || (message.toolCalls ?? []).every(({ id }) => answered.has(id))
   const { messages, repairs } = repairHistory(managed.filter(isWhole))
   return {
-    messages: withCurrentExchange(withQuestion(messages, history), history),
+    messages: withCurrentExchange(withQuestion(messages, history), history, counts),
     diagnostics: repairDiagnostics('What the memory gave back', repairs),
   }
 }
@@ -163,16 +206,21 @@ function withQuestion(messages: readonly Message[], history: readonly Message[])
   return isThere ? messages : inserted(messages, [question], history.slice(at + 1))
 }
 
-function withCurrentExchange(messages: readonly Message[], history: readonly Message[]): readonly Message[] {
-  const exchange = currentExchange(history)
-  const [reply] = exchange
+function withCurrentExchange(
+  messages: readonly Message[],
+  history: readonly Message[],
+  counts: TokenCounts,
+): readonly Message[] {
+  const { exchange: start, units } = counts.measure(history)
+  const reply = history[start]
   if (reply?.role !== 'assistant') return messages
   const callIds = new Set(reply.toolCalls?.map(({ id }) => id))
   const isThere = messages.some(
     (message) => message.role === 'assistant' && message.toolCalls?.some(({ id }) => callIds.has(id)),
   )
-  const after = history.slice(history.indexOf(reply) + exchange.length)
-  return isThere ? messages : inserted(messages, exchange, after)
+  if (isThere) return messages
+  const end = units.find((unit) => unit > start) ?? history.length
+  return inserted(messages, history.slice(start, end), history.slice(end))
 }
 
 /** `unit` put back in front of the first of `later` that is there, at the end if none is. */
@@ -192,26 +240,38 @@ function inserted(
  * Without the replies at the beginning whose question was dropped: providers want to hear the user first. A reply that
  * opened the conversation itself stays, and so does what a memory says in its own words.
  */
-export function withOpening(messages: readonly Message[], history: readonly Message[]): readonly Message[] {
+export function withOpening(
+  messages: readonly Message[],
+  history: readonly Message[],
+  counts: TokenCounts,
+): readonly Message[] {
   const isSpoken = ({ role }: Message) => role !== 'system'
   const opening = messages.find(isSpoken)
   const firstUser = messages.findIndex(({ role }) => role === 'user')
   if (firstUser < 0 || opening?.role === 'user' || opening === history.find(isSpoken)) return messages
+  const before = messages.slice(0, firstUser)
+  const isOwnWords = wordsNotIn(history, before)
+  const kept = before.filter((message) => message.role === 'system' || isOwnWords(message))
+  const rest = withBeginning(kept, messages, firstUser)
+  counts.remember(rest, counts.messages(messages) - counts.messages(before) + counts.messages(kept))
+  return rest
+}
+
+function wordsNotIn(history: readonly Message[], some: readonly Message[]): (message: Message) => boolean {
+  const words = some.filter((message) => message.role === 'assistant' && message.toolCalls === undefined)
+  if (rangesOf(words, history)) return () => false
   const known = new Set(history)
-  const isOwnWords = (message: Message) =>
-    message.role === 'assistant' && message.toolCalls === undefined && !known.has(message)
-  return messages.filter(
-    (message, index) => index >= firstUser || message.role === 'system' || isOwnWords(message),
-  )
+  return (message) => words.includes(message) && !known.has(message)
 }
 
 function fitted(
   managed: readonly Message[],
   history: readonly Message[],
   counts: TokenCounts,
-  limit: number,
+  options: PruneOptions,
 ): readonly Message[] {
-  const messages = withOpening(dropOldest(managed, counts, { limit, keepNewest: 0 }), history)
+  const { limit } = options
+  const messages = withOpening(dropOldest(managed, counts, options), history, counts)
   const question = messages.findLastIndex(({ role }) => role === 'user')
   const cut = (uncut: readonly Message[], mayCut: CutOptions['mayCut']) =>
     cutLongest(uncut, counts, { limit, keep: 'start', mayCut })

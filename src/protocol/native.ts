@@ -1,4 +1,5 @@
 import type { LLMChunk, LLMRequest, LLMResponse, ToolDefinition } from '../client/client.ts'
+import { HistoryFold } from '../memory/history-fold.ts'
 import type { AssistantMessage, Message, ToolMessage } from '../messages.ts'
 import {
   type EncodeInput,
@@ -15,11 +16,28 @@ import { corrected, landingText, outputInstructions, sections, toolsetSection } 
  * The provider's own tool calling. A plan is a call of the reserved tool `plan`; text beside calls is the step's
  * thought; text alone is final.
  */
-export const nativeProtocol: Protocol = {
-  name: 'native',
-  encode,
-  decode,
-  reader: () => new NativeReader(),
+export const nativeProtocol: Protocol = speaking(withPlans)
+
+/** The same for conversations that grow: plans that were written for one request are not written anew for the next. */
+export function growingNativeProtocol(): Protocol {
+  const written = new HistoryFold(
+    () => new WrittenPlans(),
+    (plans, message) => plans.add(message),
+  )
+  return speaking((messages, planning) =>
+    planning ? written.of(messages).of(messages) : withPlans(messages, planning),
+  )
+}
+
+type PlanWriting = (messages: readonly Message[], planning: boolean) => readonly Message[]
+
+function speaking(writePlans: PlanWriting): Protocol {
+  return {
+    name: 'native',
+    encode: (input) => encode(input, writePlans),
+    decode,
+    reader: () => new NativeReader(),
+  }
 }
 
 const planTool: ToolDefinition = {
@@ -35,12 +53,12 @@ const planTool: ToolDefinition = {
   },
 }
 
-function encode(input: EncodeInput): LLMRequest {
+function encode(input: EncodeInput, writePlans: PlanWriting): LLMRequest {
   const { tools, output, params, first, landing } = input
   const planning = input.planning !== 'off' && tools.length > 0
   const offered = planning ? [planTool, ...tools] : tools
   const mustPlan = planning && input.planning === 'required' && first
-  const messages = withPlans(input.messages, planning)
+  const messages = writePlans(input.messages, planning)
   const system = sections(
     input.instructions,
     toolsetSection(input.toolsets),
@@ -66,7 +84,8 @@ function encode(input: EncodeInput): LLMRequest {
 
 function withPlans(messages: readonly Message[], planning: boolean): readonly Message[] {
   if (!messages.some((message) => message.role === 'assistant' && message.plan !== undefined)) return messages
-  const ids = planning ? new PlanIds(messages) : undefined
+  const ids = planning ? new PlanIds() : undefined
+  for (const message of messages) ids?.take(message)
   return messages.flatMap((message) => withPlan(message, ids))
 }
 
@@ -103,19 +122,45 @@ function withPlan(message: Message, ids: PlanIds | undefined): readonly Message[
 
 /** Ids for plans that no call of the messages has. Those of plans made elsewhere may be missing, or taken. */
 class PlanIds {
-  readonly #taken: Set<string>
+  readonly #taken = new Set<string>()
+  readonly #claimed = new Set<string>()
   #count = 0
 
-  constructor(messages: readonly Message[]) {
-    const calls = messages.flatMap((message) => (message.role === 'assistant' && message.toolCalls) || [])
-    this.#taken = new Set(calls.map(({ id }) => id))
+  /** Takes the ids of its calls. False if one of them is that of a plan already. */
+  take(message: Message): boolean {
+    const calls = (message.role === 'assistant' && message.toolCalls) || []
+    for (const { id } of calls) this.#taken.add(id)
+    return !calls.some(({ id }) => this.#claimed.has(id))
   }
 
   claim(given: string | undefined): string {
     let id = given ?? 'plan_0'
     while (this.#taken.has(id)) id = `plan_0_${++this.#count}`
     this.#taken.add(id)
+    this.#claimed.add(id)
     return id
+  }
+}
+
+/** The messages of one conversation with their plans as calls, message by message. */
+class WrittenPlans {
+  readonly #ids = new PlanIds()
+  readonly #written: Message[] = []
+  #hasPlans = false
+  #isSound = true
+
+  add(message: Message): void {
+    this.#isSound &&= this.#ids.take(message)
+    const written = withPlan(message, this.#ids)
+    if (written[0] !== message) this.#hasPlans = true
+    this.#written.push(...written)
+  }
+
+  /** `messages` are all that were added. */
+  of(messages: readonly Message[]): readonly Message[] {
+    if (!this.#hasPlans) return messages
+    // A call was given the id of a plan before it: whose it is depends on what came later.
+    return this.#isSound ? this.#written.slice() : withPlans(messages, true)
   }
 }
 

@@ -43,10 +43,10 @@ describe('a simple memory', () => {
       tokensOf(
         memory.manageHistory(history, { ...context, ...(budgetTokens !== undefined && { budgetTokens }) }),
       )
-    expect(kept(new SimpleAgentMemory())).toBe(6_100)
+    expect(kept(new SimpleAgentMemory())).toBe(8_000)
     expect(kept(new SimpleAgentMemory(), 20_000)).toBe(10_100)
-    expect(kept(new SimpleAgentMemory(), 1_000)).toBe(800)
-    expect(kept(new SimpleAgentMemory({ maxHistoryTokens: 4_000 }), 20_000)).toBe(3_100)
+    expect(kept(new SimpleAgentMemory(), 1_000)).toBe(1_000)
+    expect(kept(new SimpleAgentMemory({ maxHistoryTokens: 4_000 }), 20_000)).toBe(3_900)
   })
 
   test('keeps two messages at least, and the ends of their texts', () => {
@@ -102,7 +102,8 @@ describe('a simple memory', () => {
       expect(tokensOf(kept)).toBeLessThanOrEqual(1_000)
       starts.add(kept[0])
     }
-    expect(starts.size).toBe(1 + 3_010 / 250 + 0.96)
+    // An eighth of 1,000, to the power of two above it.
+    expect(starts.size).toBe(1 + Math.ceil(3_010 / 128))
   })
 
   test('ends within its limit for any conversation without large calls, in order, and does not change its own work', () => {

@@ -88,7 +88,7 @@ describe('a view within a window', () => {
 
   test('drops the oldest exchanges of a single long turn, and keeps its question and the last one', async () => {
     const history = [user('u'), ...exchange(40, 'a'), ...exchange(40, 'b'), ...exchange(40, 'c')]
-    expect((await viewOf(history, window)).messages).toEqual([history[0], ...history.slice(-2)])
+    expect((await viewOf(history, window)).messages).toEqual([history[0], ...history.slice(-4)])
   })
 
   test('cuts the longest results of the current exchange, and says so in them', async () => {
@@ -181,8 +181,51 @@ describe('a growing conversation', () => {
       expect(messages[0]).toBe(history[0])
       second.add(messages[1])
     }
-    // 2,410 tokens in all, and room for 1,300: four quarters of it had to go.
-    expect(second.size).toBe(1 + 4)
+    // 2,410 tokens in all, and room for 1,300: five steps of 256 had to go.
+    expect(second.size).toBe(1 + 5)
+  })
+})
+
+describe('a limit that changes a little from call to call', () => {
+  test('leaves the beginning of the requests as it is in all but few of them', async () => {
+    const replies = Array.from({ length: 400 }, (_, index) =>
+      exchange(40, String.fromCharCode(0x4e00 + index)),
+    )
+    const history = [user(words(10)), ...replies.flat()]
+    const changes = fc.array(fc.integer({ min: -20, max: 20 }), { minLength: 400, maxLength: 400 })
+    await fc.assert(
+      fc.asyncProperty(changes, fc.integer({ min: 3_000, max: 20_000 }), async (change, budget) => {
+        const counts = new TokenCounts()
+        const managed = new SimpleAgentMemory()
+        let last: Message | undefined
+        let moves = 0
+        let calls = 0
+        for (let length = 3; length <= history.length; length += 2) {
+          const {
+            messages,
+            tokens,
+            budgetTokens = 0,
+          } = await viewOf(history.slice(0, length), {
+            counts,
+            memory: managed,
+            contextWindow: budget + (change[calls] ?? 0),
+            safetyMargin: 0,
+            maxOutputTokens: 0,
+          })
+          expect(tokens).toBeLessThanOrEqual(budgetTokens)
+          calls++
+          if (last !== undefined && messages[1] !== last) moves++
+          last = messages[1]
+        }
+        const all = counts.messages(history)
+        const step = 2 ** Math.floor(Math.log2(budget / 4))
+        const boundaries = Math.max(0, Math.ceil((all - budget) / step))
+        // Near a boundary a cut may come a call early, and go back once.
+        expect(moves).toBeLessThanOrEqual(boundaries * 3)
+        expect(moves).toBeLessThan(calls / 8)
+      }),
+      { numRuns: 60, endOnFailure: true },
+    )
   })
 })
 
