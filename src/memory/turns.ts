@@ -17,9 +17,9 @@ export interface TurnPruningMemoryOptions {
   /** The part of `maxTokens` above which turns are pruned: more than 0, at most 1. Default 0.8. */
   readonly pruneThreshold?: number
   /**
-   * Says what was in the messages it is given; `''` says nothing. Asked once each time that turns are pruned. Default: how
-   * many messages there were, and how the first and the last of them began. What is longer than a quarter of `maxTokens`
-   * is cut.
+   * Says what was in the messages it is given; `''` says nothing. Asked once each time that turns are pruned, and once
+   * more where appended summaries give way to one. Default: how many messages there were, and how the first and the last
+   * of them began. What is longer than a quarter of `maxTokens` is cut.
    */
   readonly summarize?: (pruned: readonly Message[]) => string | Promise<string>
   /**
@@ -137,14 +137,17 @@ export class TurnPruningMemory implements AgentMemory {
     maxTokens: number,
   ): Promise<readonly Message[]> {
     const limit = Math.floor(maxTokens / 4)
+    // Not to what is left just now: it would be another text with each request.
+    const cut = (summary: readonly Message[]) =>
+      cutLongest(summary, counts, { limit, keep: 'start', mayCut: () => true })
     const before = earlier?.summaries ?? []
     if (this.#summaryMode === 'append') {
-      const summaries = [...before, ...(await this.#summary(pruned, tallyOf(pruned)))]
+      const own = await this.#summary(pruned, tallyOf(pruned))
+      if (before.length === 0) return cut(own)
+      const summaries = [...before, ...own]
       if (counts.messages(summaries) <= limit) return summaries
     }
-    const summary = await this.#summary(allPruned(pruned, earlier), tally)
-    // Not to what is left just now: it would be another text with each request.
-    return cutLongest(summary, counts, { limit, keep: 'start', mayCut: () => true })
+    return cut(await this.#summary(allPruned(pruned, earlier), tally))
   }
 
   /** None, if there is nothing to say. */

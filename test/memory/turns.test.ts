@@ -4,7 +4,7 @@ import type { MemoryContext } from '../../src/memory/memory.ts'
 import { repairHistory, validateHistory } from '../../src/memory/repair.ts'
 import { estimateTokens, TokenCounts } from '../../src/memory/tokens.ts'
 import { TurnPruningMemory } from '../../src/memory/turns.ts'
-import { assistant, type Message, system, toolMessage, user } from '../../src/messages.ts'
+import { assistant, type Message, system, textOf, toolMessage, user } from '../../src/messages.ts'
 import { agentHistory, hostileHistory } from './histories.ts'
 
 const context: MemoryContext = {
@@ -143,6 +143,25 @@ describe('a memory of turns', () => {
     }
     expect(asked).toEqual([6, 10, 14, 18])
     expect([...summaries]).toEqual([undefined, '6 before', '10 before', '14 before', '18 before'])
+  })
+
+  test('appends summaries until they take up a quarter, then asks for one that stands for all', async () => {
+    const asked: number[] = []
+    const summarize = (pruned: readonly Message[]) => {
+      asked.push(pruned.length)
+      return `${pruned.length} before`.padEnd(400)
+    }
+    const options = { maxTokens: 1_000, minRetainTurns: 2, summarize, summaryMode: 'append' } as const
+    const memory = new TurnPruningMemory(options)
+    const summaries = async (count: number) => {
+      const kept = await memory.manageHistory(turns(count), context)
+      return kept.filter(({ role }) => role === 'system').map(({ content }) => textOf(content).trim())
+    }
+    expect(await summaries(5)).toEqual(['6 before'])
+    expect(await summaries(8)).toEqual(['6 before', '4 before'])
+    expect(asked.splice(0)).toEqual([6, 6, 4])
+    expect(await summaries(9)).toEqual(['14 before'])
+    expect(asked).toEqual([6, 4, 4, 14])
   })
 
   test('leaves no summary where there is nothing to say', async () => {
