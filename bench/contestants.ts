@@ -52,6 +52,8 @@ export async function buildPrograms(of: readonly Name[]): Promise<void> {
       outfile: programOf(name),
       bundle: true,
       packages: 'external',
+      // Without the paths of the project's own: `tercet` is what is built.
+      tsconfigRaw: '{}',
       platform: 'node',
       format: 'esm',
       target: 'node22',

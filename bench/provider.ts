@@ -107,8 +107,11 @@ function whole(reply: Reply): Buffer {
 
 /** The writes of a stream. */
 function streamed(reply: Reply): readonly Buffer[] {
+  let count = 0
+  // What OpenAI pads its events with, so that nobody can read their lengths.
+  const padding = () => 'x7KqPz0aBfT2'.slice(0, 1 + (count++ % 12))
   const event = (delta: object, finish_reason: string | null = null) =>
-    `data: ${JSON.stringify({ ...frame, object: 'chat.completion.chunk', choices: [{ index: 0, delta, logprobs: null, finish_reason }], usage: null, obfuscation: 'x7Kq' })}\n\n`
+    `data: ${JSON.stringify({ ...frame, object: 'chat.completion.chunk', choices: [{ index: 0, delta, logprobs: null, finish_reason }], usage: null, obfuscation: padding() })}\n\n`
   const events = [event({ role: 'assistant', content: 'text' in reply ? '' : null, refusal: null })]
   if ('text' in reply) {
     for (const token of reply.text.match(/.{1,5}/gs) ?? []) events.push(event({ content: token }))
