@@ -21,8 +21,10 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
   const startedAt = run.settings.runtime.now()
   const { controller, unlink } = linkedController(run.signal)
   let fatal: TercetError | undefined
-  const limit = pLimit(run.settings.toolConcurrency)
-  const oneByOne = pLimit(1)
+  // Most steps have one call, which waits for nobody.
+  const limited = (atOnce: number) => (planned.length === 1 ? alone : pLimit(atOnce))
+  const limit = limited(run.settings.toolConcurrency)
+  const oneByOne = limited(1)
   const exclusive = exclusiveOf(run, planned)
 
   const work = async (plan: PlannedCall): Promise<void> => {
@@ -67,6 +69,8 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
   if (fatal) throw fatal
   await run.paced()
 }
+
+const alone = (begin: () => Promise<void>): Promise<void> => begin()
 
 /** Waits for all, then throws the first failure: nothing goes on behind the run's back. */
 async function settled(works: readonly Promise<void>[]): Promise<void> {

@@ -181,7 +181,8 @@ export class Exchange {
         if (failure) throw failure.error
         if (!reader.isDone) continue
         end = reader.end()
-        await readOut(parts, controller, wire.runtime)
+        // A whole body has ended before it is read.
+        if (typeof part !== 'string') await readOut(parts, controller, wire.runtime)
         break
       }
       options.signal?.throwIfAborted()
