@@ -14,8 +14,8 @@ export interface ArrivingChunks extends AsyncIterableIterator<LLMChunk, void, un
 
 /** What `iterator` can give without waiting. */
 export function takeArrived(iterator: AsyncIterator<LLMChunk> | undefined): LLMChunk | undefined {
-  const { takeArrived } = (iterator ?? {}) as Partial<ArrivingChunks> // asked by its name
-  return typeof takeArrived === 'function' ? takeArrived() : undefined
+  const arriving = iterator as Partial<ArrivingChunks> | undefined // asked by the name of its method
+  return typeof arriving?.takeArrived === 'function' ? arriving.takeArrived() : undefined
 }
 
 /** `chunks`, which passes on what `source` gives: the one it is handing out from, or `undefined` while it does anything else. */
@@ -23,19 +23,46 @@ export function passing(
   chunks: AsyncGenerator<LLMChunk, void, undefined>,
   source: () => AsyncIterator<LLMChunk> | undefined,
 ): ArrivingGenerator {
-  return {
-    next: () => chunks.next(),
-    return: (value) => chunks.return(value),
-    throw: (error) => chunks.throw(error),
-    [Symbol.asyncIterator]() {
-      return this
-    },
-    [Symbol.asyncDispose]: async () => {
-      await chunks.return()
-    },
-    takeArrived: () => takeArrived(source()),
-  }
+  return new Passing(chunks, source)
 }
 
 export type ArrivingGenerator = AsyncGenerator<LLMChunk, void, undefined> &
   Pick<ArrivingChunks, 'takeArrived'>
+
+// A class: one is made for each call and each middleware, and closures cost more than methods.
+class Passing implements ArrivingGenerator {
+  readonly #chunks: AsyncGenerator<LLMChunk, void, undefined>
+  readonly #source: () => AsyncIterator<LLMChunk> | undefined
+
+  constructor(
+    chunks: AsyncGenerator<LLMChunk, void, undefined>,
+    source: () => AsyncIterator<LLMChunk> | undefined,
+  ) {
+    this.#chunks = chunks
+    this.#source = source
+  }
+
+  next(): Promise<IteratorResult<LLMChunk, void>> {
+    return this.#chunks.next()
+  }
+
+  return(value?: void | PromiseLike<void>): Promise<IteratorResult<LLMChunk, void>> {
+    return this.#chunks.return(value)
+  }
+
+  throw(error: unknown): Promise<IteratorResult<LLMChunk, void>> {
+    return this.#chunks.throw(error)
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#chunks.return()
+  }
+
+  takeArrived(): LLMChunk | undefined {
+    return takeArrived(this.#source())
+  }
+}

@@ -1,4 +1,4 @@
-import { type JsonObject, parseJson } from '../../json.ts'
+import { type JsonObject, jsonCopy, parseJson } from '../../json.ts'
 
 /**
  * Events of one stream differ in little more than their text. Once one was parsed, those that have the same characters
@@ -6,6 +6,7 @@ import { type JsonObject, parseJson } from '../../json.ts'
  */
 export class AlikeEvents {
   #shape: Shape | undefined
+  #seen = 0
   /** How often a shape was learned since one has fitted; some servers have something new in every event. */
   #tries = 0
 
@@ -32,7 +33,8 @@ export class AlikeEvents {
 
   /** `data` was parsed as `event`, and `text` is all that it says. */
   learn(data: string, event: JsonObject, text: string): void {
-    if (this.#tries >= mostTries) return
+    this.#seen += 1
+    if (this.#seen < leastSeen || this.#tries >= mostTries) return
     const shape = shapeOf(data, event, text)
     if (shape === undefined) return
     this.#tries += 1
@@ -48,6 +50,8 @@ interface Shape {
 }
 
 const mostTries = 4
+// A short answer is read before it would pay.
+const leastSeen = 5
 
 /** What stands at `start` of a JSON text in which a string begins there, unless something in it is escaped. */
 function plainTextAt(data: string, start: number): string | undefined {
@@ -90,7 +94,7 @@ function isShapeOf({ start, middle, end }: Shape, event: JsonObject, text: strin
   const other = `${text}?`
   const padded = middle === undefined ? '' : `${middle}??`
   const swapped = parseJson(`${start}${other}${padded}${end}`)
-  const expected = structuredClone(event) as {
+  const expected = jsonCopy(event) as {
     obfuscation?: string
     choices?: { delta?: { content?: string } }[]
   } // read below
