@@ -7,6 +7,13 @@ export interface Contestant {
   ask(model: string, prompt: string, onText?: (text: string) => void): Promise<string>
   /** Goes on with a conversation that holds `messages`, user and assistant by turns. */
   talk(model: string, messages: readonly Said[]): (prompt: string) => Promise<string>
+  /** Keeps messages in a file of SQLite, each on the disk before the next. */
+  keep?(path: string): Promise<Keeper>
+}
+
+export interface Keeper {
+  append(message: Said): Promise<void>
+  close(): Promise<void>
 }
 
 export interface Said {

@@ -100,4 +100,17 @@ export const contestant: Contestant = {
       return answer(model, messages)
     }
   },
+  keep: async (path) => {
+    const { DatabaseSync } = await import('node:sqlite')
+    const database = new DatabaseSync(path)
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+    database.exec('CREATE TABLE messages (position INTEGER PRIMARY KEY, message TEXT NOT NULL) STRICT')
+    const insert = database.prepare('INSERT INTO messages (message) VALUES (?)')
+    return {
+      append: async (message) => {
+        insert.run(JSON.stringify(message))
+      },
+      close: async () => database.close(),
+    }
+  },
 }

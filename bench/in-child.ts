@@ -1,4 +1,7 @@
 /** What is measured inside of a process, by name: each in a fresh one, for one contestant. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Contestant, Said } from './contestant.ts'
 import { baseURL } from './contestant.ts'
 
@@ -57,7 +60,7 @@ export const inChild: Readonly<Record<string, (contestant: Contestant) => Promis
 
   tools: async ({ ask }) => {
     const run = async () => check(await ask(ten, question), sum)
-    return { cpu: await cpuPerRun(60, 200, run) }
+    return { cpu: await cpuPerRun(150, 250, run) }
   },
 
   'tools-streamed': async ({ ask }) => {
@@ -71,7 +74,7 @@ export const inChild: Readonly<Record<string, (contestant: Contestant) => Promis
       )
       check(text, sum)
     }
-    return { cpu: await cpuPerRun(60, 200, run) }
+    return { cpu: await cpuPerRun(150, 250, run) }
   },
 
   tokens: async ({ ask }) => {
@@ -153,6 +156,31 @@ export const inChild: Readonly<Record<string, (contestant: Contestant) => Promis
     return { heap: kept.length === count ? bytes : Number.NaN }
   },
 
+  /** What it takes to keep a message, as a part of its JSON. */
+  kept: async ({ talk }) => {
+    const text = JSON.stringify(saidOf(5_000))
+    await talk('answer', saidOf(10))(question)
+    await settle()
+    const before = collected()
+    const say = talk('answer', JSON.parse(text) as Said[]) // written above
+    check(await say(question), 'The answer is 42.')
+    await settle()
+    const kept = collected() - before
+    check(await say(question), 'The answer is 42.')
+    return { heap: kept / text.length }
+  },
+
+  append: async ({ keep }) => {
+    const folder = mkdtempSync(join(tmpdir(), 'bench-'))
+    const keeper = await keep?.(join(folder, 'kept.db'))
+    const said = saidOf(2_200)
+    const append = async () => keeper?.append(said.pop() ?? { role: 'user', content: '' })
+    const cpu = await cpuPerRun(200, 2_000, append)
+    await keeper?.close()
+    rmSync(folder, { recursive: true })
+    return { cpu }
+  },
+
   live: async ({ ask }) => {
     const count = 500
     await times(50, async () => {
@@ -169,15 +197,14 @@ export const inChild: Readonly<Record<string, (contestant: Contestant) => Promis
   },
 }
 
+const saidOf = (count: number): Said[] =>
+  Array.from({ length: count }, (_, index) => ({
+    role: index % 2 === 0 ? 'user' : 'assistant',
+    content: `Message ${index}: a sentence or two, as people write them, of about a hundred characters in all.`,
+  }))
+
 async function turn({ talk }: Contestant, messages: number, warm: number, count: number): Promise<Values> {
-  const said = Array.from(
-    { length: messages },
-    (_, index): Said => ({
-      role: index % 2 === 0 ? 'user' : 'assistant',
-      content: `Message ${index}: a sentence or two, as people write them, of about a hundred characters in all.`,
-    }),
-  )
-  const say = talk('answer', said)
+  const say = talk('answer', saidOf(messages))
   return { cpu: await cpuPerRun(warm, count, async () => check(await say(question), 'The answer is 42.')) }
 }
 

@@ -1,6 +1,11 @@
 /** What is measured, and how a contestant is made to show it. */
 import { spawnSync } from 'node:child_process'
-import { homeOf, type Name, programOf } from './contestants.ts'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+import { contestants, homeOf, type Name, programOf, root } from './contestants.ts'
 import type { Values } from './in-child.ts'
 import type { Tally } from './provider.ts'
 
@@ -106,6 +111,106 @@ function imported(packages: readonly string[], cwd: string): { wall: number; rss
   return { wall: Number(process.hrtime.bigint() - started) / 1e3, rss: Number(stdout) }
 }
 
+/** What an application ships that bundles an agent with one tool: what is loaded at its start, minified and compressed. */
+const bundle: Measure = {
+  name: 'bundle',
+  isExact: true,
+  rows: { gzip: { title: 'bundle of an agent and a tool, gzip', unit: 'bytes' } },
+  take: async (name) => ({ gzip: await bundled(bundlesOf[name], homeOf(name)) }),
+}
+
+// Without the clients of models and without zod, which everybody brings. The floor is what it is.
+const bundlesOf: Readonly<Record<Name, string>> = {
+  floor: "export { contestant } from './bench/floor.ts'",
+  tercet: "export { Agent, secret, tool, ToolSet } from 'tercet'",
+  openai: "export { OpenAI } from 'openai'",
+  ai: "export { generateText, streamText, tool } from 'ai'",
+  'openai-agents': "export { Agent, run, tool } from '@openai/agents'",
+}
+
+async function bundled(contents: string, resolveDir: string): Promise<number> {
+  const { outputFiles, metafile } = await build({
+    stdin: { contents, resolveDir, loader: 'ts' },
+    outdir: `${resolveDir}out`,
+    write: false,
+    metafile: true,
+    bundle: true,
+    splitting: true,
+    minify: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node22',
+    external: contents.includes("'openai'") ? ['zod'] : ['zod', 'openai', '@opentelemetry/api'],
+    tsconfigRaw: '{}',
+    logLevel: 'error',
+  })
+  const outputs = Object.entries(metafile.outputs)
+  const loaded = outputs.filter(([, { entryPoint }]) => entryPoint === '<stdin>').map(([path]) => path)
+  for (const path of loaded) {
+    for (const { path: next, kind } of metafile.outputs[path]?.imports ?? []) {
+      if (kind === 'import-statement' && next in metafile.outputs && !loaded.includes(next)) loaded.push(next)
+    }
+  }
+  const files = outputFiles.filter(({ path }) => loaded.some((each) => path.endsWith(each)))
+  return files.reduce((sum, { contents }) => sum + gzipSync(contents).length, 0)
+}
+
+/** What `npm install` puts into an empty project, without peers. */
+const installing: Measure = {
+  name: 'install',
+  isExact: true,
+  contestants: ['tercet', 'openai', 'ai', 'openai-agents'],
+  rows: {
+    packages: { title: 'packages installed, without peers', unit: '' },
+    size: { title: 'size installed, without peers', unit: 'bytes' },
+  },
+  take: async (name) => installed(name),
+}
+
+function installed(name: Name): { packages: number; size: number } {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-'))
+  try {
+    writeFileSync(join(folder, 'package.json'), '{ "private": true }')
+    const specs =
+      name === 'tercet'
+        ? [packed(folder)]
+        : contestants[name].packages.map((each) => `${each}@${versionOf(each)}`)
+    npm(folder, 'install', '--legacy-peer-deps', '--ignore-scripts', '--no-audit', '--no-fund', ...specs)
+    const files = readdirSync(join(folder, 'node_modules'), { recursive: true, withFileTypes: true })
+    const lock = JSON.parse(readFileSync(join(folder, 'package-lock.json'), 'utf8')) as { packages: object } // npm's own
+    const sizes = files
+      .filter((file) => file.isFile())
+      .map((file) => statSync(join(file.parentPath, file.name)).size)
+    // The project itself is one of them.
+    return {
+      packages: Object.keys(lock.packages).length - 1,
+      size: sizes.reduce((sum, size) => sum + size, 0),
+    }
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+const packed = (folder: string): string =>
+  join(folder, npm(root, 'pack', '--ignore-scripts', '--silent', '--pack-destination', folder).trim())
+
+function versionOf(name: string): string {
+  const { dependencies } = JSON.parse(readFileSync(`${root}bench/peers/package.json`, 'utf8')) as {
+    dependencies: Record<string, string>
+  }
+  return dependencies[name] ?? 'latest'
+}
+
+function npm(cwd: string, ...rest: readonly string[]): string {
+  const { stdout, status } = spawnSync('npm', [...rest, '--loglevel=error'], {
+    cwd,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
+  })
+  if (status !== 0) throw new Error(`npm ${rest[0]} failed.`)
+  return stdout
+}
+
 export const measures: readonly Measure[] = [
   inChild(
     'start',
@@ -117,8 +222,8 @@ export const measures: readonly Measure[] = [
   ),
   importing,
   inChild('one-shot', ofOne(2_000), { cpu: { title: 'one-shot run, CPU', unit: 'µs', goal: 1.4 } }),
-  inChild('tools', ofTen(260), { cpu: { title: 'ten iterations, CPU', unit: 'µs', goal: 1.5 } }),
-  inChild('tools-streamed', ofTen(260), {
+  inChild('tools', ofTen(400), { cpu: { title: 'ten iterations, CPU', unit: 'µs', goal: 1.5 } }),
+  inChild('tools-streamed', ofTen(400), {
     cpu: { title: 'ten iterations streamed, CPU', unit: 'µs', goal: 1.6 },
   }),
   inChild('tokens', ofOne(55), { cpu: { title: 'a streamed token of 5,000, CPU', unit: 'µs', goal: 1.5 } }),
@@ -144,5 +249,16 @@ export const measures: readonly Measure[] = [
     ['floor', 'tercet'],
   ),
   inChild('idle', ofOne(1_050), { heap: { title: 'heap of an idle conversation', unit: 'bytes' } }),
+  inChild(
+    'kept',
+    { requests: 3, results: 0 },
+    { heap: { title: 'heap of 5,000 messages, as a part of their JSON', unit: '' } },
+  ),
+  inChild('append', { requests: 0 }, { cpu: { title: 'a message kept in SQLite, CPU', unit: 'µs' } }, [
+    'floor',
+    'tercet',
+  ]),
+  bundle,
+  installing,
   inChild('live', ofOne(550), { heap: { title: 'heap of a live run', unit: 'bytes' } }),
 ]

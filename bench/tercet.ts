@@ -50,4 +50,17 @@ export const contestant: Contestant = {
     for (const message of said) agent.addMessage(message)
     return (prompt) => agent.run(prompt, { stream: false })
   },
+  keep: async (path) => {
+    const { SqliteStore } = await import('tercet/sqlite')
+    const store = new SqliteStore({ path })
+    await store.init()
+    let version = 0
+    return {
+      append: async (message) => {
+        const entry = { type: 'message', message } as const
+        version = await store.append('c', version, [entry])
+      },
+      close: () => store.close(),
+    }
+  },
 }
