@@ -1,4 +1,5 @@
 import { leave } from '../abort.ts'
+import { takeArrived } from '../client/arrived.ts'
 import type { CallOptions, ClientNotice, LLMClient, LLMRequest, LLMResponse } from '../client/client.ts'
 import { clientError } from '../client/thrown.ts'
 import { checkResponse, noResponse } from './check-response.ts'
@@ -57,11 +58,19 @@ async function respond(
   const iterator = client.stream(request, options)[Symbol.asyncIterator]()
   try {
     for (;;) {
-      const { done, value: chunk } = await run.wait(iterator.next())
-      if (done) throw noResponse(client, 'its stream ended without a response')
+      run.signal.throwIfAborted()
+      let chunk = takeArrived(iterator)
+      if (!chunk) {
+        const step = await run.wait(iterator.next())
+        if (step.done) throw noResponse(client, 'its stream ended without a response')
+        chunk = step.value
+      }
       if (chunk.type === 'end') return checkResponse(chunk.response, client)
       if (chunk.type === 'retracted') restart()
-      else if (display.push(chunk)) await run.paced()
+      else if (display.push(chunk)) {
+        const paced = run.paced()
+        if (paced) await paced
+      }
     }
   } finally {
     leave(iterator)

@@ -20,21 +20,25 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
   // Also when the reply was given in another process.
   run.stepId = run.fold?.last?.stepId ?? run.stepId
   const startedAt = run.settings.runtime.now()
-  const { controller, unlink } = linkedController(run.signal)
+  // What stops the others when one of them ends the run; a call alone has no others.
+  const others = planned.length === 1 ? undefined : linkedController(run.signal)
+  const signal = others?.controller.signal ?? run.signal
   let fatal: TercetError | undefined
-  const limit = pLimit(run.settings.toolConcurrency)
-  const oneByOne = pLimit(1)
+  // Most steps have one call, which waits for nobody.
+  const limited = (atOnce: number) => (planned.length === 1 ? alone : pLimit(atOnce))
+  const limit = limited(run.settings.toolConcurrency)
+  const oneByOne = limited(1)
   const exclusive = exclusiveOf(run, planned)
 
   const work = async (plan: PlannedCall): Promise<void> => {
     try {
       // Not `??= await`: a call after a fatal one is not begun, but it is answered.
-      const ended = await answer(run, plan, exclusive, controller.signal)
+      const ended = await answer(run, plan, exclusive, signal)
       fatal ??= ended
-      if (fatal) controller.abort(fatal)
+      if (fatal) others?.controller.abort(fatal)
     } catch (error) {
       // The others stop too; what they come to is still written down.
-      controller.abort(error)
+      others?.controller.abort(error)
       throw error
     }
   }
@@ -51,7 +55,7 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
     await withdraw(run).catch(() => {})
     throw error
   } finally {
-    unlink()
+    others?.unlink()
     run.toolMs += run.settings.runtime.now() - startedAt
   }
   const step = run.fold?.steps.at(-1)
@@ -68,6 +72,8 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
   if (fatal) throw fatal
   await run.paced()
 }
+
+const alone = (begin: () => Promise<void>): Promise<void> => begin()
 
 /** Waits for all, then throws the first failure: nothing goes on behind the run's back. */
 async function settled(works: readonly Promise<void>[]): Promise<void> {

@@ -1,4 +1,5 @@
 import { linkedController, untilAborted } from '../abort.ts'
+import type { ArrivingChunks } from '../client/arrived.ts'
 import type {
   CallOptions,
   ClientNotice,
@@ -119,17 +120,19 @@ export class Exchange {
   }
 
   call(request: LLMRequest, options: CallOptions = {}): Promise<LLMResponse> {
-    return collect(this.#wire.source, this.#chunks(request, options, 'call'))
+    return collect(this.#wire.source, this.#chunks(request, options, 'call', []))
   }
 
-  stream(request: LLMRequest, options: CallOptions = {}): AsyncIterableIterator<LLMChunk> {
+  stream(request: LLMRequest, options: CallOptions = {}): ArrivingChunks {
     const leaving = new AbortController()
-    const chunks = this.#chunks(request, options, 'stream', leaving.signal)
+    const arrived: LLMChunk[] = []
+    const chunks = this.#chunks(request, options, 'stream', arrived, leaving.signal)
     return {
       [Symbol.asyncIterator]() {
         return this
       },
       next: () => chunks.next(),
+      takeArrived: () => (options.signal?.aborted || leaving.signal.aborted ? undefined : arrived.shift()),
       // A generator alone would first wait for the chunk that is under way.
       return: async () => {
         leaving.abort(new Error('The stream was left.'))
@@ -139,23 +142,27 @@ export class Exchange {
     }
   }
 
+  /** Each piece of the body is read at once into `arrived`, and handed out from there. */
   async *#chunks(
     request: LLMRequest,
     options: CallOptions,
     mode: CallMode,
+    arrived: LLMChunk[],
     left?: AbortSignal,
   ): AsyncGenerator<LLMChunk, void, undefined> {
     const wire = this.#wire
     // The SDK hangs listeners on the signal it is given, so it gets one that ends with this call.
     const { controller, unlink } = linkedController(options.signal, left)
     const { signal } = controller
-    const watch = new SilenceWatch(wire, signal, () =>
+    const watching = linkedController(signal)
+    const watch = new SilenceWatch(wire, watching.controller.signal, () =>
       controller.abort(new Error('The provider was silent for too long.')),
     )
     let requestId: string | undefined
     let rateLimit: ProviderLimits | undefined
     let reader: AnswerReader | undefined
     let end: LLMChunk | undefined
+    let isRead = false
     try {
       signal.throwIfAborted()
       const body = wire.encode(request, mode, (message) => tell(options, { type: 'warning', message }))
@@ -166,23 +173,28 @@ export class Exchange {
       reader = wire.reader(requestId)
       const parts = readBody(response.body, signal, () => watch.heard())
       for await (const part of parts) {
-        for (const event of typeof part === 'string' ? [part] : part) {
-          // What arrived before an abort is not handed out after it.
-          signal.throwIfAborted()
-          const chunks = typeof event === 'string' ? reader.readBody(event) : reader.readEvent(event)
-          for (const chunk of chunks) {
-            watch.pause()
+        signal.throwIfAborted()
+        const failure = readPart(part, reader, arrived)
+        if (arrived.length > 0) {
+          const isHeard = arrived.some(isContent)
+          watch.pause()
+          for (let chunk = arrived.shift(); chunk; chunk = arrived.shift()) {
             yield chunk
-            watch.resume(isContent(chunk))
+            // What arrived before an abort is not handed out after it.
+            signal.throwIfAborted()
           }
+          watch.resume(isHeard)
         }
+        if (failure) throw failure.error
         if (!reader.isDone) continue
         end = reader.end()
-        await readOut(parts, controller, wire.runtime)
+        // A whole body has ended before it is read.
+        if (typeof part !== 'string') await readOut(parts, controller, wire.runtime)
         break
       }
       options.signal?.throwIfAborted()
       end ??= reader.end()
+      isRead = true
     } catch (thrown) {
       const stopper = [options.signal, left].find((each) => each?.aborted)
       if (stopper) throw abortedError(stopper.reason, wire.source)
@@ -191,11 +203,30 @@ export class Exchange {
       end = wholeEnd(reader)
       if (end === undefined) throw stalledError(watch.silence, wire.source, requestId)
     } finally {
-      controller.abort()
+      arrived.length = 0
+      // An abort is dear: whatever hangs on the signal is told. A body that was read to its end needs none.
+      if (!isRead) controller.abort()
+      watching.controller.abort('over')
+      watching.unlink()
       unlink()
     }
     // Only now, when nothing is held any more: nobody has to ask again after the end.
     yield end.type === 'end' && rateLimit ? { ...end, response: { ...end.response, rateLimit } } : end
+  }
+}
+
+/** Reads what arrived into chunks, up to a failure: what was said before it is handed out before it. */
+function readPart(
+  part: readonly SseEvent[] | string,
+  reader: AnswerReader,
+  arrived: LLMChunk[],
+): { readonly error: unknown } | undefined {
+  try {
+    if (typeof part === 'string') arrived.push(...reader.readBody(part))
+    else for (const event of part) for (const chunk of reader.readEvent(event)) arrived.push(chunk)
+    return undefined
+  } catch (error) {
+    return { error }
   }
 }
 
@@ -246,7 +277,7 @@ async function readOut(
   } catch {
     // The answer was whole before.
   } finally {
-    timer.abort()
+    timer.abort('over')
     await late
   }
 }

@@ -17,20 +17,23 @@ type Reader = (headers: Headers, now: number) => LimitLeft | undefined
 /** OpenAI guide "Rate limits" and Groq docs "Rate limits", 2026-11: counts, and a time from now such as `6m0s`. */
 const openAI =
   (what: string): Reader =>
-  (headers) =>
-    limitLeft(
-      headers.get(`x-ratelimit-limit-${what}`),
-      headers.get(`x-ratelimit-remaining-${what}`),
-      durationMs(headers.get(`x-ratelimit-reset-${what}`)),
-    )
+  (headers) => {
+    const remaining = headers.get(`x-ratelimit-remaining-${what}`)
+    // Most answers say nothing, and to ask costs more than to read.
+    if (remaining === null) return undefined
+    const resetMs = durationMs(headers.get(`x-ratelimit-reset-${what}`))
+    return limitLeft(headers.get(`x-ratelimit-limit-${what}`), remaining, resetMs)
+  }
 
 /** Anthropic docs "Rate limits", 2026-11: counts, and the time at which all of them will be there again. */
 const anthropic =
   (what: string): Reader =>
   (headers, now) => {
     const name = `anthropic-ratelimit-${what}`
+    const remaining = headers.get(`${name}-remaining`)
+    if (remaining === null) return undefined
     const resetAt = Date.parse(headers.get(`${name}-reset`) ?? '')
-    return limitLeft(headers.get(`${name}-limit`), headers.get(`${name}-remaining`), resetAt - now)
+    return limitLeft(headers.get(`${name}-limit`), remaining, resetAt - now)
   }
 
 const families: Readonly<Record<keyof ProviderLimits, readonly Reader[]>> = {
@@ -40,7 +43,7 @@ const families: Readonly<Record<keyof ProviderLimits, readonly Reader[]>> = {
   outputTokens: [anthropic('output-tokens')],
 }
 
-function limitLeft(limit: string | null, remaining: string | null, resetMs: number): LimitLeft | undefined {
+function limitLeft(limit: string | null, remaining: string, resetMs: number): LimitLeft | undefined {
   const left = count(remaining)
   if (left === undefined || Number.isNaN(resetMs)) return undefined
   const most = count(limit)

@@ -117,10 +117,12 @@ export async function* readText(
   // Ends the connection if there is still one, and whatever read is waiting, at once; nobody minds if it fails.
   const cancel = () => void reader.cancel().catch(() => {})
   signal.addEventListener('abort', cancel, { once: true })
+  let isOver = false
   try {
     for (;;) {
       signal.throwIfAborted()
       const { done, value } = await reader.read()
+      isOver = done
       signal.throwIfAborted()
       const text = done ? decoder.decode() : decoder.decode(value, { stream: true })
       if (text !== '') yield text
@@ -128,6 +130,6 @@ export async function* readText(
     }
   } finally {
     signal.removeEventListener('abort', cancel)
-    cancel()
+    if (!isOver) cancel()
   }
 }

@@ -1,4 +1,5 @@
 import pRetry from 'p-retry'
+import { type ArrivingGenerator, passing } from '../client/arrived.ts'
 import type { CallOptions, ClientMiddleware, LLMChunk, LLMClient } from '../client/client.ts'
 import { clientError, isLLMError } from '../client/thrown.ts'
 import { type LLMError, type LLMErrorKind, llmErrorKinds } from '../errors.ts'
@@ -71,11 +72,27 @@ interface Policy extends Required<RetryPolicy> {
   readonly runtime: Pick<Runtime, 'sleep' | 'random'>
 }
 
-async function* retried(
-  open: () => AsyncGenerator<LLMChunk, void, undefined>,
+function retried(
+  open: () => ArrivingGenerator,
   client: LLMClient,
   policy: Policy,
   options: CallOptions | undefined,
+): AsyncGenerator<LLMChunk, void, undefined> {
+  let reply: ArrivingGenerator | undefined
+  return passing(
+    attempts(open, client, policy, options, (chunks) => {
+      reply = chunks
+    }),
+    () => reply,
+  )
+}
+
+async function* attempts(
+  open: () => ArrivingGenerator,
+  client: LLMClient,
+  policy: Policy,
+  options: CallOptions | undefined,
+  handOutFrom: (reply: ArrivingGenerator | undefined) => void,
 ): AsyncGenerator<LLMChunk, void, undefined> {
   let isShown = false
   let broken: Broken | undefined
@@ -86,6 +103,7 @@ async function* retried(
       if (isShown) yield { type: 'retracted' }
       isShown = true
       yield* begun
+      handOutFrom(chunks)
       for (let step = await chunks.next(); !step.done; step = await chunks.next()) yield step.value
       isOver = true
       return
@@ -94,6 +112,7 @@ async function* retried(
       if (!options?.canRetract) throw error
       broken = { error, attempt }
     } finally {
+      handOutFrom(undefined)
       if (!isOver) await chunks.return()
     }
   }
@@ -107,7 +126,7 @@ interface Broken {
 
 /** Tries until a reply has begun: something is there that a reader would see, or all of it. Goes on after `broken`. */
 function begin(
-  open: () => AsyncGenerator<LLMChunk, void, undefined>,
+  open: () => ArrivingGenerator,
   client: LLMClient,
   policy: Policy,
   options: CallOptions | undefined,

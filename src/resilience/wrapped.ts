@@ -1,3 +1,4 @@
+import { type ArrivingGenerator, passing } from '../client/arrived.ts'
 import type {
   CallOptions,
   ClientNotice,
@@ -29,16 +30,29 @@ export function wrapped(next: LLMClient, ask: Ask): LLMClient {
  * What `client` replies. Ends with exactly one `end`, or throws an error of this library. A stream is always told, also by
  * a client that has none: in one piece.
  */
-export async function* replyOf(
+export function replyOf(client: LLMClient, ...asked: Parameters<Ask>): ArrivingGenerator {
+  let stream: AsyncIterator<LLMChunk> | undefined
+  return passing(
+    whole(client, asked, (streamed) => {
+      stream = streamed
+    }),
+    () => stream,
+  )
+}
+
+async function* whole(
   client: LLMClient,
-  ...[request, options, way]: Parameters<Ask>
+  [request, options, way]: Parameters<Ask>,
+  handOutFrom: (stream: AsyncIterator<LLMChunk>) => void,
 ): AsyncGenerator<LLMChunk, void, undefined> {
   try {
     if (way === 'call' || !client.stream || !client.capabilities.streaming) {
       yield* told(await client.call(request, options), way)
       return
     }
-    for await (const chunk of client.stream(request, options)) {
+    const stream = client.stream(request, options)[Symbol.asyncIterator]()
+    handOutFrom(stream)
+    for await (const chunk of { [Symbol.asyncIterator]: () => stream }) {
       yield chunk
       if (chunk.type === 'end') return
     }

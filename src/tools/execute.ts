@@ -198,19 +198,25 @@ async function executeOnce(
 ): Promise<Ended> {
   const { runtime } = scope
   const { controller, unlink } = linkedController(scope.signal)
-  const over = new AbortController()
+  let isOver = false
+  // Made when there is a wait to end: most tools have none.
+  let over: AbortController | undefined
+  const wait = (ms: number) => {
+    over ??= new AbortController()
+    return runtime.sleep(ms, over.signal)
+  }
   let stopped: ErrorInfo | undefined
 
   const leftBehind = new Promise<Ended>((resolve) => {
     const countDown = async () => {
       stopped ??= failed('aborted', `The run was stopped before the tool "${tool.name}" finished.`).error
-      await runtime.sleep(scope.graceMs, over.signal)
+      await wait(scope.graceMs)
       resolve({ how: 'left behind', why: stopped })
     }
     controller.signal.addEventListener('abort', () => void countDown().catch(() => {}), { once: true })
   })
   const overtime = async (ms: number) => {
-    await runtime.sleep(ms, over.signal)
+    await wait(ms)
     const error = new ToolTimeoutError(call.toolName, ms)
     stopped ??= { code: error.code, message: error.message }
     controller.abort(error)
@@ -225,7 +231,7 @@ async function executeOnce(
     toolName: call.toolName,
     context: scope.context,
     progress: (update) => {
-      if (over.signal.aborted) return
+      if (isOver) return
       scope.onProgress(scope.secrets.scrubber.value(outputJson(update)))
     },
     ...(scope.allowDynamicTools && { registry: dynamicTools(tools) }),
@@ -243,7 +249,8 @@ async function executeOnce(
     return await Promise.race([running(), leftBehind])
   } finally {
     // With a reason, because making the default one costs as much as a small tool.
-    over.abort('over')
+    isOver = true
+    over?.abort('over')
     unlink()
   }
 }

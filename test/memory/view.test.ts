@@ -241,9 +241,10 @@ describe('a memory', () => {
     })
     await viewOf(history, { memory: spy, counts, signal, contextWindow: 1_000 })
     await viewOf(history, { memory: spy, counts, signal })
+    const context = { countTokens: counts.text, conversationId: 'c', signal, warn: expect.any(Function) }
     expect(asked).toEqual([
-      [[user('u')], { countTokens: counts.text, conversationId: 'c', signal, budgetTokens: 650 }],
-      [[user('u')], { countTokens: counts.text, conversationId: 'c', signal }],
+      [[user('u')], { ...context, budgetTokens: 650 }],
+      [[user('u')], context],
     ])
   })
 

@@ -108,7 +108,9 @@ describe('seed 003, compaction', () => {
     }
     await agent.run('Go')
     expect(resolved).toEqual(['ping', 'compact_context'])
-    const loop = agentSources().filter(({ path }) => !path.includes('memory-tools'))
+    const loop = agentSources().filter(
+      ({ path }) => !path.endsWith('-tool.ts') && !path.endsWith('-tools.ts'),
+    )
     expect(loop.filter(({ text }) => /['"`](compact_context|recall|execute_code)['"`]/.test(text))).toEqual(
       [],
     )

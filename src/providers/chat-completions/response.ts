@@ -13,6 +13,7 @@ import {
 import type { AnswerReader } from '../exchange.ts'
 import type { Quirks } from '../quirks.ts'
 import type { SseEvent } from '../sse.ts'
+import { AlikeEvents } from './alike.ts'
 import { ReasoningDetails } from './reasoning-details.ts'
 
 export interface CompletionSource extends ErrorSource, DraftSource {
@@ -29,6 +30,7 @@ export class CompletionReader implements AnswerReader {
   readonly #source: CompletionSource
   readonly #draft: ResponseDraft
   readonly #details = new ReasoningDetails()
+  readonly #alike = new AlikeEvents()
   #requestId: string | undefined
   #chunks: LLMChunk[] = []
   #choiceIndex: JsonValue | undefined
@@ -55,8 +57,11 @@ export class CompletionReader implements AnswerReader {
    * @throws LLMError: what the provider says went wrong, or `malformed`.
    */
   readEvent({ data, type }: SseEvent): readonly LLMChunk[] {
+    if (this.#isDone) return []
+    const said = type === undefined ? this.#alike.textOf(data) : undefined
+    if (said !== undefined) return this.#text(said)
     const text = data.trim()
-    if (this.#isDone || text === '') return []
+    if (text === '') return []
     if (text === '[DONE]') {
       this.#isDone = true
       return []
@@ -70,7 +75,15 @@ export class CompletionReader implements AnswerReader {
     if (!isJsonObject(chunk))
       throw this.#malformed(`a stream with an event that is no object: ${this.#excerpt(text)}`)
     if (isGiven(chunk['error'])) throw this.#errorOf(chunk)
-    return this.#read(chunk)
+    const before = [this.#stopReason, this.#usage, this.#isRefused]
+    const chunks = this.#read(chunk)
+    const isUnchanged = [this.#stopReason, this.#usage, this.#isRefused].every(
+      (value, index) => value === before[index],
+    )
+    const [only] = chunks
+    if (isUnchanged && chunks.length === 1 && only?.type === 'text' && saysOnlyText(chunk))
+      this.#alike.learn(data, chunk, only.text)
+    return chunks
   }
 
   /**
@@ -126,6 +139,11 @@ export class CompletionReader implements AnswerReader {
     const chunks = this.#chunks
     this.#chunks = []
     return chunks
+  }
+
+  #text(text: string): readonly LLMChunk[] {
+    const chunk = this.#draft.addText(text)
+    return chunk === undefined ? [] : [chunk]
   }
 
   /** Only one choice was asked for; should there be more, the first is the answer. */
@@ -207,6 +225,15 @@ export class CompletionReader implements AnswerReader {
   #malformed(what: string): Error {
     return malformedError(what, this.#source, this.#requestId)
   }
+}
+
+/** Whether its content is all that the only choice of an event has: the same event with another text changes nothing else. */
+function saysOnlyText({ choices }: JsonObject): boolean {
+  const [choice, ...others] = Array.isArray(choices) ? choices : []
+  if (others.length > 0 || !isJsonObject(choice) || !isJsonObject(choice['delta'])) return false
+  return Object.entries(choice['delta']).every(
+    ([name, value]) => name === 'content' || name === 'role' || value === null || value === '',
+  )
 }
 
 // OpenAI Chat Completions, "finish_reason", and what compatible servers say instead.

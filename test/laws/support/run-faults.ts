@@ -153,7 +153,9 @@ export function miscountedUsage(played: Play): string[] {
   return all(played).flatMap(({ heard, result }) => {
     const sum = (usages: readonly Usage[]) => usages.reduce(addUsage, noUsage)
     const ofEvents = sum(
-      heard.flatMap((event) => (event.type !== 'run_end' && 'usage' in event && event.usage ? [event.usage] : [])),
+      heard.flatMap((event) =>
+        event.type !== 'run_end' && 'usage' in event && event.usage ? [event.usage] : [],
+      ),
     )
     const ofEntries = sum(repliesOf(played.laterEntries, result.runId).map(({ usage }) => usage))
     const same = isDeepStrictEqual(ofEvents, result.usage) && isDeepStrictEqual(ofEntries, result.usage)

@@ -1,0 +1,217 @@
+/** What is measured inside of a process, by name: each in a fresh one, for one contestant. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Contestant, Said } from './contestant.ts'
+import { baseURL } from './contestant.ts'
+
+export type Values = Readonly<Record<string, number>>
+
+const question = 'What is the answer?'
+
+/** Microseconds of processor time, of all threads, that `work` took. */
+async function cpuOf(work: () => Promise<void>): Promise<number> {
+  const before = process.cpuUsage()
+  await work()
+  const { user, system } = process.cpuUsage(before)
+  return user + system
+}
+
+async function times(count: number, work: () => Promise<void>): Promise<void> {
+  for (let done = 0; done < count; done++) await work()
+}
+
+function check(answer: string, expected: string | RegExp): void {
+  const isRight = typeof expected === 'string' ? answer === expected : expected.test(answer)
+  if (!isRight) throw new Error(`Wrong answer: ${answer.slice(0, 200)}`)
+}
+
+/** CPU of one run after another, in microseconds each. */
+async function cpuPerRun(warm: number, count: number, run: () => Promise<void>): Promise<number> {
+  await times(warm, run)
+  return (await cpuOf(() => times(count, run))) / count
+}
+
+function collected(): number {
+  for (let turn = 0; turn < 3; turn++) globalThis.gc?.()
+  return process.memoryUsage().heapUsed
+}
+
+const settle = () => new Promise((resolve) => setTimeout(resolve, 50))
+
+async function provider<T>(path: string): Promise<T> {
+  return (await fetch(new URL(path, baseURL))).json() as Promise<T> // our own server
+}
+
+const ten = 'tools-9'
+const sum = 'The sum is 9.'
+
+export const inChild: Readonly<Record<string, (contestant: Contestant) => Promise<Values>>> = {
+  start: async ({ ask }) => {
+    check(await ask('start', question), 'Started.')
+    const { user, system } = process.cpuUsage()
+    return { cpu: user + system }
+  },
+
+  'one-shot': async ({ ask }) => {
+    const run = async () => check(await ask('answer', question), 'The answer is 42.')
+    return { cpu: await cpuPerRun(500, 1_500, run) }
+  },
+
+  tools: async ({ ask }) => {
+    const run = async () => check(await ask(ten, question), sum)
+    return { cpu: await cpuPerRun(150, 250, run) }
+  },
+
+  'tools-streamed': async ({ ask }) => {
+    const run = async () => {
+      let text = ''
+      check(
+        await ask(ten, question, (piece) => {
+          text += piece
+        }),
+        sum,
+      )
+      check(text, sum)
+    }
+    return { cpu: await cpuPerRun(150, 250, run) }
+  },
+
+  tokens: async ({ ask }) => {
+    const count = 5_000
+    const run = async () => {
+      let pieces = 0
+      const answer = await ask(`tokens-${count}`, question, () => {
+        pieces += 1
+      })
+      if (answer.length !== count * 5 || pieces !== count) {
+        throw new Error(`${answer.length} characters in ${pieces} pieces`)
+      }
+    }
+    return { cpu: (await cpuPerRun(15, 40, run)) / count }
+  },
+
+  'first-token': async ({ ask }) => {
+    const waits: number[] = []
+    const run = async () => {
+      const start = process.hrtime.bigint()
+      let first: bigint | undefined
+      await ask('tokens-100', question, () => {
+        first ??= process.hrtime.bigint()
+      })
+      waits.push(Number((first ?? 0n) - start) / 1e3)
+    }
+    await times(150, run)
+    waits.length = 0
+    await times(300, run)
+    waits.sort((a, b) => a - b)
+    return { wall: waits[waits.length >> 1] ?? Number.NaN }
+  },
+
+  concurrent: async ({ ask }) => {
+    await times(20, async () => check(await ask(ten, question), sum))
+    const start = process.hrtime.bigint()
+    const cpu = await cpuOf(async () => {
+      const answers = await Promise.all(Array.from({ length: 1_000 }, () => ask(ten, question)))
+      for (const answer of answers) check(answer, sum)
+    })
+    const wall = Number(process.hrtime.bigint() - start) / 1e3
+    return { wall, cpu, rss: process.resourceUsage().maxRSS * 1024 }
+  },
+
+  'turn-100': (contestant) => turn(contestant, 100, 200, 400),
+  'turn-1000': (contestant) => turn(contestant, 1_000, 40, 80),
+  'turn-5000': (contestant) => turn(contestant, 5_000, 10, 20),
+
+  envelope: async ({ ask }) => {
+    const length = 5_000_000
+    const run = async () => {
+      const answer = await ask(`envelope-${length}`, question, () => {})
+      const text = answer.startsWith('{')
+        ? (JSON.parse(answer) as { final_answer: string }).final_answer
+        : answer
+      if (text.length !== length) throw new Error(`${text.length} characters`)
+    }
+    return { cpu: await cpuPerRun(1, 2, run) }
+  },
+
+  idle: async ({ talk }) => {
+    const count = 1_000
+    const kept: unknown[] = []
+    const begin = async () => {
+      const say = talk('answer', [])
+      check(await say(question), 'The answer is 42.')
+      return say
+    }
+    await times(50, async () => {
+      await begin()
+    })
+    await settle()
+    const before = collected()
+    await times(count, async () => {
+      kept.push(await begin())
+    })
+    await settle()
+    const bytes = (collected() - before) / count
+    return { heap: kept.length === count ? bytes : Number.NaN }
+  },
+
+  /** What it takes to keep a message, as a part of its JSON. */
+  kept: async ({ talk }) => {
+    const text = JSON.stringify(saidOf(5_000))
+    await talk('answer', saidOf(10))(question)
+    await settle()
+    const before = collected()
+    const say = talk('answer', JSON.parse(text) as Said[]) // written above
+    check(await say(question), 'The answer is 42.')
+    await settle()
+    const kept = collected() - before
+    check(await say(question), 'The answer is 42.')
+    return { heap: kept / text.length }
+  },
+
+  append: async ({ keep }) => {
+    const folder = mkdtempSync(join(tmpdir(), 'bench-'))
+    const keeper = await keep?.(join(folder, 'kept.db'))
+    const said = saidOf(2_200)
+    const append = async () => keeper?.append(said.pop() ?? { role: 'user', content: '' })
+    const cpu = await cpuPerRun(200, 2_000, append)
+    await keeper?.close()
+    rmSync(folder, { recursive: true })
+    return { cpu }
+  },
+
+  live: async ({ ask }) => {
+    const count = 500
+    await times(50, async () => {
+      await ask('answer', question)
+    })
+    await settle()
+    const before = collected()
+    const runs = Array.from({ length: count }, () => ask('hold', question))
+    while ((await provider<{ held: number }>('/tally')).held < count) await settle()
+    const heap = (collected() - before) / count
+    await provider('/release')
+    for (const answer of await Promise.all(runs)) check(answer, 'Held.')
+    return { heap }
+  },
+}
+
+const saidOf = (count: number): Said[] =>
+  Array.from({ length: count }, (_, index) => ({
+    role: index % 2 === 0 ? 'user' : 'assistant',
+    content: `Message ${index}: a sentence or two, as people write them, of about a hundred characters in all.`,
+  }))
+
+async function turn({ talk }: Contestant, messages: number, warm: number, count: number): Promise<Values> {
+  const say = talk('answer', saidOf(messages))
+  return { cpu: await cpuPerRun(warm, count, async () => check(await say(question), 'The answer is 42.')) }
+}
+
+/** What a child process does: measures, and prints what it found. */
+export async function main(contestant: Contestant): Promise<void> {
+  const measured = await inChild[process.argv[2] ?? '']?.(contestant)
+  console.log(JSON.stringify(measured))
+  // Connections that are kept alive would hold it up.
+  process.exit()
+}
