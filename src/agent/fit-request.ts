@@ -68,11 +68,12 @@ const largestFactor = 2 ** 8
 
 async function look(
   run: Run,
-  { capabilities }: LLMClient,
+  client: LLMClient,
   looked: Pick<ViewInput, 'history' | 'memory' | 'overheadTokens' | 'droppedTokens'>,
   { params }: Pick<EncodeInput, 'params'>,
 ): Promise<View> {
-  const { settings, conversation, signal } = run
+  const { settings, conversation, signal, transcript } = run
+  const { capabilities } = client
   const contextWindow = settings.contextWindow ?? capabilities.contextWindow
   const maxOutputTokens = params?.maxOutputTokens ?? settings.maxOutputTokens ?? capabilities.maxOutputTokens
   const seen = await run.wait(
@@ -80,6 +81,7 @@ async function look(
       ...looked,
       counts: settings.counts,
       repair: settings.repair,
+      calibration: transcript.calibration.factorOf(client),
       ...(contextWindow !== undefined && { contextWindow }),
       ...(maxOutputTokens !== undefined && { maxOutputTokens }),
       conversationId: conversation.id,
