@@ -9,7 +9,7 @@ import { type Asked, type CallAction, encodeRequest } from './encode-request.ts'
 import { readReply } from './read-reply.ts'
 import { ReplyDisplay } from './reply-display.ts'
 import type { Run } from './run.ts'
-import { usageOf } from './usage-of.ts'
+import { accountOf } from './usage-of.ts'
 
 /** One model call: view, encode, call, decode, append. Tells what it shows and what it cost. */
 export async function callModel(run: Run, action: CallAction): Promise<void> {
@@ -74,7 +74,7 @@ async function keepPartial(
     kind: 'partial',
     text,
     stopReason: response?.stopReason ?? 'unknown',
-    usage: usageOf(run, request, response ?? { text, toolCalls: [] }),
+    ...accountOf(run, request, response ?? { text, toolCalls: [] }),
     provider,
     model,
   }

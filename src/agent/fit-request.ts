@@ -62,12 +62,13 @@ async function makeRoom(
   if (!compactor) return
   const window = windowOf(run, client, input)
   const { contextWindow } = window
+  const calibration = run.transcript.calibration.factorOf(client)
   const room =
     contextWindow === undefined
       ? contextBudget * unknownBudget
       : Math.min(
-          Math.floor(contextBudget * contextWindow) - overheadTokens,
-          messageBudget({ ...window, contextWindow, overheadTokens }),
+          Math.floor((contextBudget * contextWindow) / calibration) - overheadTokens,
+          messageBudget({ ...window, contextWindow, overheadTokens, calibration }),
         )
   const { compactToFit } = await import('./compact.ts')
   await compactToFit(run, compactor, Math.floor(room))
@@ -98,12 +99,13 @@ async function look(
   looked: Pick<ViewInput, 'history' | 'memory' | 'overheadTokens' | 'droppedTokens'>,
   input: Pick<EncodeInput, 'params'>,
 ): Promise<View> {
-  const { settings, conversation, signal } = run
+  const { settings, conversation, signal, transcript } = run
   const seen = await run.wait(
     view({
       ...looked,
       counts: settings.counts,
       repair: settings.repair,
+      calibration: transcript.calibration.factorOf(client),
       ...windowOf(run, client, input),
       conversationId: conversation.id,
       signal,

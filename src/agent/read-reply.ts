@@ -4,7 +4,7 @@ import type { Protocol, Turn, TurnCall } from '../protocol/protocol.ts'
 import type { ReplyEntry } from '../transcript/entry.ts'
 import type { Asked, CallAction } from './encode-request.ts'
 import type { Run } from './run.ts'
-import { usageOf } from './usage-of.ts'
+import { accountOf } from './usage-of.ts'
 
 /** What a whole reply says, as it is written down. Sets the run's `answer` when that is structured and fits. */
 export async function readReply(
@@ -20,7 +20,7 @@ export async function readReply(
     stepId: run.stepId,
     ...(response.reasoning && { reasoning: response.reasoning }),
     stopReason: response.stopReason,
-    usage: usageOf(run, request, response),
+    ...accountOf(run, request, response),
     provider,
     model,
     ...(action.landing && { landing: action.landing }),

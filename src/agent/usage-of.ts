@@ -1,20 +1,25 @@
 import type { LLMRequest, LLMResponse } from '../client/client.ts'
+import { leastTelling } from '../memory/calibration.ts'
 import { assistant, type Usage } from '../messages.ts'
+import type { ReplyEntry } from '../transcript/entry.ts'
 import type { Run } from './run.ts'
 
-/** What a reply cost: as its provider reports it, or our own estimate. */
-export function usageOf(
+/** What a reply cost: as its provider reports it, beside what we took the request for, or our own estimate. */
+export function accountOf(
   { settings: { counts } }: Run,
   request: LLMRequest,
   response: Pick<LLMResponse, 'text' | 'toolCalls' | 'usage'>,
-): Usage {
+): Pick<ReplyEntry, 'usage' | 'estimatedInputTokens'> {
   const reported = response.usage
-  if (reported && isCount(reported.inputTokens) && isCount(reported.outputTokens)) return countsOf(reported)
-  return {
-    inputTokens: counts.request(request),
-    outputTokens: counts.message(assistant(response.text, response.toolCalls)),
-    estimated: true,
+  const estimatedInputTokens = counts.request(request)
+  if (reported && isCount(reported.inputTokens) && isCount(reported.outputTokens)) {
+    return {
+      usage: countsOf(reported),
+      ...(estimatedInputTokens >= leastTelling && { estimatedInputTokens }),
+    }
   }
+  const outputTokens = counts.message(assistant(response.text, response.toolCalls))
+  return { usage: { inputTokens: estimatedInputTokens, outputTokens, estimated: true } }
 }
 
 /** Only what can be counted: a client is someone else's code, and what it reports is stored and summed. */

@@ -1,9 +1,9 @@
 import { shown } from '../errors.ts'
 import type { Message } from '../messages.ts'
 import { checkMembers, fn } from '../options.ts'
+import { withEssentials } from './essentials.ts'
 import type { AgentMemory } from './memory.ts'
 import { CountsByCounter, type TokenCounts } from './tokens.ts'
-import { withEssentials } from './view.ts'
 
 /**
  * One memory after the other, from left to right: each is given what the one before gave. In between torn exchanges are
@@ -38,6 +38,5 @@ function whole(managed: unknown, given: readonly Message[], counts: TokenCounts)
     throw new TypeError(`manageHistory must return messages, got ${shown(managed)}.`)
   }
   const isAll = managed.length === given.length && given.every((message, at) => message === managed[at])
-  // What is in it is checked when all of them had their say.
-  return isAll ? given : withEssentials(managed as Message[], given, counts).messages
+  return isAll ? given : withEssentials(managed, given, counts).messages
 }

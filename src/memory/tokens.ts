@@ -42,8 +42,8 @@ export class TokenCounts {
   readonly #counter: TokenCounter
   readonly #known = new WeakMap<object, number>()
   readonly #measures = new HistoryFold(
-    () => new HistoryMeasure((message) => this.message(message)),
-    (measure, message) => measure.add(message),
+    () => new HistoryMeasure(),
+    (measure, message) => measure.add(message, this.message(message)),
   )
   /** The system prompt that was counted last: it is long, and hardly ever another one. */
   #system = { text: '', tokens: 0 }
@@ -99,7 +99,7 @@ export class TokenCounts {
   }
 
   /** What has to be known of a history to cut it. Read it before anything is waited for: it grows with the history. */
-  measure(history: readonly Message[]): HistoryMeasure {
+  measure(history: readonly Message[]): Readonly<HistoryMeasure> {
     return this.#measures.of(history)
   }
 

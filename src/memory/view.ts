@@ -1,7 +1,8 @@
 import { untilAborted } from '../abort.ts'
 import { messageOf, shown } from '../errors.ts'
-import { type Message, parseMessage } from '../messages.ts'
+import type { Message } from '../messages.ts'
 import { type CutOptions, cutLongest } from './cut.ts'
+import { withEssentials } from './essentials.ts'
 import { dropOldest, type PruneOptions, withBeginning } from './exchanges.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
 import { areWhole, holds, rangesOf } from './ranges.ts'
@@ -22,6 +23,8 @@ export interface ViewInput {
   readonly overheadTokens: number
   /** Tokens of request and answer together. Unknown: nothing is held to a budget. */
   readonly contextWindow?: number
+  /** Real tokens for each token of the estimate. Default 1. */
+  readonly calibration?: number
   /** Tokens kept free for the answer. Default: a quarter of the window, at most 4,096. */
   readonly maxOutputTokens?: number
   /** The part of the window that is left alone, because token counts are estimates. Default 0.1. */
@@ -35,7 +38,7 @@ export interface View {
   /** The array that was given, if it can be sent as it is. */
   readonly messages: readonly Message[]
   readonly tokens: number
-  /** What `tokens` may be: ⌊window · (1 − margin)⌋ − overhead − output, never below 0. */
+  /** What `tokens` may be: ⌊(⌊window · (1 − margin)⌋ − output) / calibration⌋ − overhead, never below 0. */
   readonly budgetTokens?: number
   readonly diagnostics: readonly ViewDiagnostic[]
 }
@@ -89,17 +92,20 @@ function budgetOf(input: ViewInput): number | undefined {
   return contextWindow === undefined ? undefined : messageBudget({ ...input, contextWindow })
 }
 
-/** Tokens that are left for messages in a window: the window without margin, what is sent beside them, and the answer. */
+/** Tokens that are left for messages in a window: without its margin, the answer, and what is sent beside them. */
 export function messageBudget({
   contextWindow,
   overheadTokens,
   safetyMargin = 0.1,
+  calibration = 1,
   maxOutputTokens = Math.min(4_096, Math.floor(contextWindow / 4)),
-}: Pick<ViewInput, 'overheadTokens' | 'safetyMargin' | 'maxOutputTokens'> & {
-  readonly contextWindow: number
-}): number {
-  return Math.max(0, Math.floor(contextWindow * (1 - safetyMargin)) - overheadTokens - maxOutputTokens)
+}: Omit<Pick<ViewInput, BudgetParts>, 'contextWindow'> & { readonly contextWindow: number }): number {
+  const window = Math.floor(contextWindow * (1 - safetyMargin))
+  const inputTokens = Math.floor((window - maxOutputTokens) / calibration)
+  return Math.max(0, inputTokens - overheadTokens)
 }
+
+type BudgetParts = 'contextWindow' | 'overheadTokens' | 'safetyMargin' | 'calibration' | 'maxOutputTokens'
 
 function overflow(tokens: number, budgetTokens: number, input: ViewInput): ViewDiagnostic {
   return {
@@ -144,8 +150,11 @@ async function managedBy(
     if (isUsableChoice(messages, history, counts)) {
       return { messages: messages.length === history.length ? history : messages, diagnostics: told }
     }
-    const whole = withEssentials(checkedMessages(managed, history), history, counts)
-    return { ...whole, diagnostics: [...told, ...whole.diagnostics] }
+    const { messages: whole, repairs } = withEssentials(managed, history, counts)
+    return {
+      messages: whole,
+      diagnostics: [...told, ...repairDiagnostics('What the memory gave back', repairs)],
+    }
   } catch (error) {
     context.signal.throwIfAborted()
     const message = `The memory failed, so the history is sent without it: ${messageOf(error)}`
@@ -169,71 +178,6 @@ function isUsableChoice(
   const tokens = ranges.reduce((sum, { start, end }) => sum + (sums[end] ?? 0) - (sums[start] ?? 0), 0)
   counts.remember(managed as readonly Message[], tokens) // all of them from the history
   return true
-}
-
-/** Messages of the memory's own making are checked. */
-function checkedMessages(managed: readonly unknown[], history: readonly Message[]): readonly Message[] {
-  const known = new Set<unknown>(history)
-  const isKnown = (message: unknown): message is Message => known.has(message)
-  return Array.from(managed, (message, at) =>
-    isKnown(message) ? message : parseMessage(message, `manageHistory()[${at}]`),
-  )
-}
-
-/** What the memory chose, without torn exchanges, and with what a model cannot go on without. */
-export function withEssentials(
-  managed: readonly Message[],
-  history: readonly Message[],
-  counts: TokenCounts,
-): Managed {
-  const answered = new Set(managed.flatMap((message) => (message.role === 'tool' ? [message.callId] : [])))
-  const isWhole = (message: Message) =>
-    message.role !== 'assistant' || (message.toolCalls ?? []).every(({ id }) => answered.has(id))
-  const { messages, repairs } = repairHistory(managed.filter(isWhole))
-  return {
-    messages: withCurrentExchange(withQuestion(messages, history), history, counts),
-    diagnostics: repairDiagnostics('What the memory gave back', repairs),
-  }
-}
-
-function withQuestion(messages: readonly Message[], history: readonly Message[]): readonly Message[] {
-  const at = history.findLastIndex(({ role }) => role === 'user')
-  const question = history[at]
-  if (question === undefined || messages.includes(question)) return messages
-  const earlier = new Set(history.slice(0, at))
-  // A user message of the memory's own making may be the question in other words.
-  const isThere = messages.some((message) => message.role === 'user' && !earlier.has(message))
-  return isThere ? messages : inserted(messages, [question], history.slice(at + 1))
-}
-
-function withCurrentExchange(
-  messages: readonly Message[],
-  history: readonly Message[],
-  counts: TokenCounts,
-): readonly Message[] {
-  const { exchange: start, units } = counts.measure(history)
-  const reply = history[start]
-  if (reply?.role !== 'assistant') return messages
-  const callIds = new Set(reply.toolCalls?.map(({ id }) => id))
-  const isThere = messages.some(
-    (message) => message.role === 'assistant' && message.toolCalls?.some(({ id }) => callIds.has(id)),
-  )
-  if (isThere) return messages
-  const end = units.find((unit) => unit > start) ?? history.length
-  return inserted(messages, history.slice(start, end), history.slice(end))
-}
-
-/** `unit` put back in front of the first of `later` that is there, at the end if none is. */
-function inserted(
-  messages: readonly Message[],
-  unit: readonly Message[],
-  later: readonly Message[],
-): readonly Message[] {
-  const known = new Set(later)
-  const first = messages.findIndex((message) => known.has(message))
-  // Not between a reply and its results: the reply may be of the memory's own making.
-  const at = messages.findLastIndex(({ role }, index) => index <= first && role !== 'tool')
-  return messages.toSpliced(first < 0 ? messages.length : at, 0, ...unit)
 }
 
 /**

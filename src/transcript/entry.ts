@@ -54,6 +54,8 @@ export interface ReplyEntry {
   readonly problem?: string
   readonly stopReason: StopReason
   readonly usage: Usage
+  /** What we took the request for that `usage` is of, where that says something of how good our estimates are. */
+  readonly estimatedInputTokens?: number
   readonly provider: string
   readonly model: string
   /** The model was told to answer with what it had, because this limit was reached. */

@@ -183,6 +183,7 @@ const shapes: Readonly<Record<Entry['type'], Checks>> = {
     problem: optional(text()),
     stopReason: filledText(),
     usage,
+    estimatedInputTokens: optional(count),
     provider: text(),
     model: text(),
     landing: optional(text()),

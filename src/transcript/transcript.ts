@@ -1,5 +1,6 @@
 import type { Step } from '../events.ts'
 import { canonicalJson, frozen } from '../json.ts'
+import { Calibration } from '../memory/calibration.ts'
 import {
   type AssistantMessage,
   addUsage,
@@ -27,6 +28,8 @@ import type {
  * step per entry, so that a turn costs the same in a long conversation as in a short one.
  */
 export class Transcript {
+  /** How far our estimates are from what providers count in this conversation. */
+  readonly calibration = new Calibration()
   readonly #entries: Entry[] = []
   readonly #messages: Message[] = []
   readonly #callIds = new Set<string>()
@@ -171,6 +174,7 @@ export class Transcript {
 
   #reply(entry: ReplyEntry): void {
     this.#usage = addUsage(this.#usage, entry.usage)
+    this.calibration.learn(entry)
     const run = this.#run
     if (run) countReply(run, entry)
     const message = this.#messageOf(entry)
