@@ -52,7 +52,8 @@ describe('the factor of a model', () => {
   test('stays where it is while reports vary by less than a tenth', () => {
     fc.assert(
       fc.property(
-        fc.double({ min: 0.6, max: 3.5, noNaN: true }),
+        // From above: a factor that was never raised waits until it is clearly too high.
+        fc.double({ min: 1, max: 3.5, noNaN: true }),
         fc.array(fc.double({ min: 0.955, max: 1, noNaN: true }), { maxLength: 20 }),
         (ratio, changes) => {
           expect(learned(ratio, ...changes.map((change) => ratio * change))).toBe(learned(ratio))
