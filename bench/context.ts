@@ -2,9 +2,16 @@ import { parseArgs } from 'node:util'
 import {
   type AgentMemory,
   assistant,
+  composeMemory,
+  dropOldToolOutput,
   type Message,
+  offloadToolOutput,
+  PriorityMemory,
+  RetentionMemory,
   SimpleAgentMemory,
+  SummarizingMemory,
   TurnPruningMemory,
+  textClient,
   toolMessage,
   user,
 } from '../src/index.ts'
@@ -35,9 +42,25 @@ interface Strategy {
 const strategies: readonly Strategy[] = [
   { name: 'SimpleAgentMemory (default)', memory: () => new SimpleAgentMemory() },
   { name: 'TurnPruningMemory', memory: () => new TurnPruningMemory() },
+  { name: 'PriorityMemory', memory: () => new PriorityMemory() },
+  { name: 'RetentionMemory, 100 messages', memory: () => new RetentionMemory({ maxMessages: 100 }) },
+  {
+    name: 'dropOldToolOutput, default',
+    memory: () => composeMemory(dropOldToolOutput(), new SimpleAgentMemory()),
+  },
+  {
+    name: 'offloadToolOutput of 300, default',
+    memory: () => composeMemory(offloadToolOutput({ maxTokens: 300 }), new SimpleAgentMemory()),
+  },
+  {
+    name: 'SummarizingMemory, without its own calls',
+    memory: () => new SummarizingMemory({ client: summarizer, keepTurns: 10 }),
+  },
   { name: 'no memory, no window', memory: () => null, isUnbounded: true },
   { name: 'sliding window, cut with every call', memory: () => slidingWindow },
 ]
+
+const summarizer = textClient(async () => text('Summary.', 300))
 
 /** The newest exchanges that just fit, as trimming helpers take them. */
 const slidingWindow: AgentMemory = {
