@@ -127,6 +127,8 @@ export type {
   AgentToolExecutionEvent,
   AgentToolResultsEvent,
   AgentUsageEvent,
+  ContextReport,
+  ContextSegments,
   Cost,
   DiagnosticCode,
   PendingCall,
