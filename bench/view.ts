@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { contextReport } from '../src/agent/context-report.ts'
 import { fitRequest } from '../src/agent/fit-request.ts'
 import type { Run } from '../src/agent/run.ts'
 import { type LLMClient, type Message, SimpleAgentMemory, user } from '../src/index.ts'
@@ -114,7 +115,11 @@ async function measure(messages: number, contextWindow: number): Promise<Pieces>
   }
   for (let turn = 0; turn < turns; turn++) {
     conversation.grow()
-    await note('one more turn', () => fitRequest(run, client, native, input))
+    await note('one more turn', async () => {
+      const fitted = await fitRequest(run, client, native, input)
+      const { instructions } = input
+      contextReport(run, fitted.request, fitted, { given: instructions, sent: instructions })
+    })
     // The pieces with what the turn has left behind: what they cost at least.
     let history: readonly Message[] = []
     await note('history', () => {

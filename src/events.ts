@@ -125,6 +125,37 @@ export interface AgentUsageEvent extends StepEvent {
   readonly estimated: boolean
   readonly provider: string
   readonly model: string
+  /** What the request was made of. Absent where no request is known. */
+  readonly context?: ContextReport
+}
+
+/** What a request was made of, in tokens as we estimate them. */
+export interface ContextReport {
+  /** Of the whole request: the sum of its segments. */
+  readonly tokens: number
+  readonly segments: ContextSegments
+  /**
+   * The conversation's request before, in this process, stands whole at the beginning of this one: instructions, tools and
+   * messages. What a provider has in its cache can then be used.
+   */
+  readonly prefixStable: boolean
+  /** Where this request stopped to be as the one before. Absent if nowhere, and for the first one. */
+  readonly firstDifference?: 'instructions' | 'tools' | `messages[${number}]`
+  /** The part of the input that the provider read from its cache, by its own report: 0 to 1. */
+  readonly cachedShare?: number
+}
+
+export interface ContextSegments {
+  /** The system prompt, with what the protocol says in it, but for `blocks`. */
+  readonly instructions: number
+  /** Memory blocks, in the system prompt and before the messages. */
+  readonly blocks: number
+  readonly tools: number
+  /** Of users and of the model, with its calls. In the JSON protocol, also what tools gave. */
+  readonly messages: number
+  readonly toolResults: number
+  /** System messages that stand for what is not sent any more. */
+  readonly summary?: number
 }
 
 export interface AgentPlanEvent extends StepEvent {
@@ -281,6 +312,8 @@ export interface Step {
   readonly toolCalls: readonly ToolCall[]
   /** In the order of the calls. */
   readonly results: readonly ToolResult[]
+  /** What the request was made of that this step answered. Absent if it was made in another process. */
+  readonly context?: ContextReport
 }
 
 /** True if `event` is of that type. For filters: `events.filter((event) => isEvent(event, 'token'))`. */

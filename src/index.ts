@@ -137,6 +137,8 @@ export type {
   AgentToolResultsEvent,
   AgentUsageEvent,
   CompactionReport,
+  ContextReport,
+  ContextSegments,
   Cost,
   DiagnosticCode,
   PendingCall,

@@ -46,7 +46,7 @@ export async function callModel(run: Run, action: CallAction): Promise<void> {
     await run.append(entry)
   } finally {
     // It is paid for, also when it could not be stored.
-    tellUsage(run, entry)
+    tellUsage(run, entry, asked)
   }
   await tellReply(run)
 }
@@ -60,10 +60,11 @@ async function partialOutput({ settings }: Run): Promise<(() => PartialOutput) |
 /** A call that had begun to answer, or was stopped by us, was made and is paid for, as far as anyone can know. */
 async function keepPartial(
   run: Run,
-  { client, request }: Asked,
+  asked: Asked,
   display: ReplyDisplay,
   response: LLMResponse | undefined,
 ): Promise<void> {
+  const { client, request } = asked
   const text = display.cut()
   if (!display.begun && !response && !run.signal.aborted) return
   const { provider, model } = response?.answeredBy ?? client
@@ -81,11 +82,15 @@ async function keepPartial(
   try {
     await run.append(entry)
   } finally {
-    tellUsage(run, entry)
+    tellUsage(run, entry, asked)
   }
 }
 
-function tellUsage(run: Run, { usage, provider, model }: ReplyEntry): void {
+function tellUsage(run: Run, { usage, provider, model }: ReplyEntry, asked: Asked): void {
+  const { cachedInputTokens, inputTokens } = usage
+  const isShared = cachedInputTokens !== undefined && inputTokens > 0
+  const context = { ...asked.context, ...(isShared && { cachedShare: cachedInputTokens / inputTokens }) }
+  run.contexts.set(run.stepId, context)
   run.emit({
     type: 'usage',
     runId: run.runId,
@@ -94,6 +99,7 @@ function tellUsage(run: Run, { usage, provider, model }: ReplyEntry): void {
     estimated: usage.estimated === true,
     provider,
     model,
+    context,
   })
 }
 

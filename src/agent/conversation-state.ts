@@ -1,3 +1,4 @@
+import type { LLMRequest } from '../client/client.ts'
 import { ConcurrentRunError, ConflictError, isTercetError, messageOf, StoreError } from '../errors.ts'
 import { canonicalJson } from '../json.ts'
 import type { Entry } from '../transcript/entry.ts'
@@ -8,6 +9,8 @@ import { Transcript } from '../transcript/transcript.ts'
 /** A live conversation: its transcript, what of it is stored, and whose turn it is. */
 export class ConversationState {
   readonly id: string
+  /** What was last asked of a model here. */
+  lastRequest: LLMRequest | undefined
   #transcript = new Transcript()
   readonly #store: ConversationStore | undefined
   #stored = 0

@@ -1,7 +1,9 @@
 import type { LLMClient, LLMRequest } from '../client/client.ts'
 import { ConfigurationError, shown } from '../errors.ts'
+import type { ContextReport } from '../events.ts'
 import type { Protocol } from '../protocol/protocol.ts'
 import type { Action } from '../transcript/next.ts'
+import { contextReport, type Instructions } from './context-report.ts'
 import { fitRequest } from './fit-request.ts'
 import type { Run } from './run.ts'
 
@@ -12,6 +14,7 @@ export interface Asked {
   readonly client: LLMClient
   readonly protocol: Protocol
   readonly request: LLMRequest
+  readonly context: ContextReport
 }
 
 /** What is asked of `client` now. */
@@ -25,7 +28,7 @@ export async function encodeRequest(run: Run, action: CallAction, client: LLMCli
   const { capabilities } = client
   const schema = output && (await run.wait(output.jsonSchema()))
   const input = {
-    instructions,
+    instructions: instructions.sent,
     tools,
     toolsets: settings.describeToolsets ? registry.toolsets() : [],
     planning: settings.planning,
@@ -37,10 +40,10 @@ export async function encodeRequest(run: Run, action: CallAction, client: LLMCli
     }),
     ...(params && { params }),
   }
-  const encoded = await fitRequest(run, client, protocol, input)
-  const request = settings.hooks.length === 0 ? encoded : await beforeModel(run, encoded)
+  const fitted = await fitRequest(run, client, protocol, input)
+  const request = settings.hooks.length === 0 ? fitted.request : await beforeModel(run, fitted.request)
   settings.onRequest(request)
-  return { client, protocol, request }
+  return { client, protocol, request, context: contextReport(run, request, fitted, instructions) }
 }
 
 /** The request as the hooks leave it. What they put in, also in place, has not passed the scrubber yet. */
@@ -51,17 +54,19 @@ async function beforeModel(run: Run, encoded: LLMRequest): Promise<LLMRequest> {
   return encoded
 }
 
-async function instructionsOf(run: Run): Promise<string> {
+async function instructionsOf(run: Run): Promise<Instructions> {
   const { runId, conversation, context } = run
   const { blocks, instructions } = run.settings
-  const given = instructions({ runId, conversationId: conversation.id, context })
-  const text: unknown = typeof given === 'string' ? given : await run.wait(given)
+  const made = instructions({ runId, conversationId: conversation.id, context })
+  const text: unknown = typeof made === 'string' ? made : await run.wait(made)
   if (typeof text !== 'string') {
     throw new ConfigurationError('instructions', `instructions must give a string, got ${shown(text)}.`, {
       value: text,
     })
   }
-  return run.secrets.scrubber.text(blocks ? blocks.buildSystemPrompt(text) : text)
+  const { scrubber } = run.secrets
+  const given = scrubber.text(text)
+  return { given, sent: blocks ? scrubber.text(blocks.buildSystemPrompt(text)) : given }
 }
 
 /** Without tools there is nothing an envelope would add: a model that cannot call tools is then spoken to plainly. */

@@ -4,6 +4,14 @@ import type { Message } from '../messages.ts'
 import type { EncodeInput, Protocol } from '../protocol/protocol.ts'
 import type { Run } from './run.ts'
 
+/** A request, and of what it was made. */
+export interface Fitted {
+  readonly request: LLMRequest
+  /** The request without the conversation. */
+  readonly frame: LLMRequest
+  readonly history: readonly Message[]
+}
+
 /**
  * The conversation as a request that fits the context window. What a protocol writes around messages takes up room, too:
  * where it is too much, what the memory chose is cut once more. What cannot be made to fit is sent, with a `diagnostic`.
@@ -13,29 +21,30 @@ export async function fitRequest(
   client: LLMClient,
   protocol: Protocol,
   input: Omit<EncodeInput, 'messages'>,
-): Promise<LLMRequest> {
+): Promise<Fitted> {
   const { counts, memory } = run.settings
   const encode = (messages: readonly Message[], said = input) =>
     protocol.encode({ ...said, messages: withBlocks(run, messages) })
   // What is said in one request only is no part of it: the memory would cut for it, and the provider's cache be of no use
   // for this request and the next.
   const { correction: _, ...always } = input
-  const frameTokens = counts.request(encode([], { ...always, landing: false }))
+  const frame = encode([], { ...always, landing: false })
+  const frameTokens = counts.request(frame)
 
   await makeRoom(run, client, frameTokens, input)
   const history = run.transcript.compacted()
   let seen = await look(run, client, { history, memory, overheadTokens: frameTokens }, input)
   let request = encode(seen.messages)
   const { budgetTokens } = seen
-  if (budgetTokens === undefined) return request
+  if (budgetTokens === undefined) return { request, frame, history }
   const excess = () => counts.request(request) - frameTokens - budgetTokens
   // Little at first: dropping comes in steps, and one more may be enough, as it will be for the next request. More each
   // time: cutting a text by so many tokens may save fewer of them in the request.
   for (let [over, reserved, factor] = [excess(), 0, smallestFactor]; over > 0; over = excess(), factor *= 2) {
-    if (seen.diagnostics.some(({ code }) => code === 'context_overflow')) return request
+    if (seen.diagnostics.some(({ code }) => code === 'context_overflow')) break
     if (factor > largestFactor) {
       run.diagnose('context_overflow', `The request is ${over} tokens too long for the context window.`)
-      return request
+      break
     }
     reserved += Math.ceil(over * factor)
     const { messages } = seen
@@ -48,7 +57,7 @@ export async function fitRequest(
     seen = await look(run, client, cut, input)
     request = encode(seen.messages)
   }
-  return request
+  return { request, frame, history }
 }
 
 /** Summarises older messages before they take up more of the window than they may. */

@@ -1,6 +1,6 @@
 import { linkedController } from '../abort.ts'
 import { AgentClosedError, LLMError, RunAbortedError, RunTimeoutError, type TercetError } from '../errors.ts'
-import type { AgentEvent, RunResult } from '../events.ts'
+import type { AgentEvent, ContextReport, RunResult, Step } from '../events.ts'
 import type { JsonValue } from '../json.ts'
 import { noUsage, type UserMessage } from '../messages.ts'
 import type { Budget } from '../resilience/budget-options.ts'
@@ -188,7 +188,7 @@ function resultOf(run: Run, ended: Ended): RunResult<JsonValue> {
     ...(ended.status === 'done' && { answer: run.answerOr(text) }),
     ...(ended.status !== 'done' && text !== '' && { partial: text }),
     ...(fold?.plan !== undefined && { plan: fold.plan }),
-    steps: fold?.steps ?? [],
+    steps: (fold?.steps ?? []).map((step) => withContext(step, run.contexts.get(step.stepId))),
     usage,
     ...(usage.costUsd !== undefined && { cost: { usd: usage.costUsd } }),
     ...('error' in ended && { error: ended.error }),
@@ -207,6 +207,9 @@ function resultOf(run: Run, ended: Ended): RunResult<JsonValue> {
     },
   }
 }
+
+const withContext = (step: Step, context: ContextReport | undefined): Step =>
+  context ? { ...step, context } : step
 
 function endEvent(result: RunResult<JsonValue>): AgentEvent {
   const { runId, status, limit, pending, usage, answer, partial, error } = result

@@ -1,6 +1,6 @@
 import type { CallScope, LLMClient } from '../client/client.ts'
 import type { BudgetExceededError, RunTimeoutError } from '../errors.ts'
-import type { AgentEvent, DiagnosticCode } from '../events.ts'
+import type { AgentEvent, ContextReport, DiagnosticCode } from '../events.ts'
 import type { JsonValue } from '../json.ts'
 import type { KnownSecrets } from '../tools/known-secrets.ts'
 import type { Entry } from '../transcript/entry.ts'
@@ -50,6 +50,8 @@ export class Run {
   timeout: RunTimeoutError | BudgetExceededError | undefined
   /** What it may spend, from when its turn has come. */
   budget: RunBudget | undefined
+  /** What its requests were made of, by step. */
+  readonly contexts = new Map<string, ContextReport>()
   /** Its `run_start` was told. */
   isStarted = false
   modelMs = 0

@@ -15,7 +15,7 @@ export function accountOf(
   if (reported && isCount(reported.inputTokens) && isCount(reported.outputTokens)) {
     return {
       usage: countsOf(reported),
-      ...(estimatedInputTokens >= leastTelling && { estimatedInputTokens }),
+      ...(reported.estimated !== true && estimatedInputTokens >= leastTelling && { estimatedInputTokens }),
     }
   }
   const outputTokens = counts.message(assistant(response.text, response.toolCalls))

@@ -11,6 +11,8 @@ export class HistoryMeasure {
   readonly units: number[] = []
   /** Where the system messages stand. */
   readonly systems: number[] = []
+  /** Tokens of all results of tools. */
+  toolResults = 0
   /** Where the last user message stands, or -1. */
   question = -1
   /** Where the exchange begins that the model is in the middle of: the last one, if no user message follows it; else -1. */
@@ -20,6 +22,7 @@ export class HistoryMeasure {
     const { role } = message
     const at = this.sums.length - 1
     this.sums.push((this.sums[at] ?? 0) + tokens)
+    if (role === 'tool') this.toolResults += tokens
     if (role === 'tool' && this.#isOpen) return
     this.units.push(at)
     this.#isOpen = role === 'assistant' && message.toolCalls !== undefined

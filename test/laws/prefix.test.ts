@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { Agent, type LLMRequest, type Message, tool } from '../../src/index.ts'
+import { Agent, type ContextReport, isEvent, type LLMRequest, type Message, tool } from '../../src/index.ts'
+import { TokenCounts } from '../../src/memory/tokens.ts'
 import { calls, json, plans, type Reply, ScriptedClient, says } from '../../src/testing/index.ts'
 import { trials, uphold } from './support/law.ts'
 
@@ -31,7 +32,8 @@ const conversations = fc.record({
 it('law 11: a request begins as the one before it, to the byte', { timeout: 60_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(conversations, async (planned) => {
-      const requests = await hold(planned)
+      const { requests, contexts } = await hold(planned)
+      uphold(...misreported(requests, contexts))
       uphold(
         ...pairs(requests).map(
           ([before, after]) => changedFrame(before, after) ?? changedPast(before, after),
@@ -50,7 +52,8 @@ it('law 11: with a window, only what is dropped changes it, and only at a few bo
       conversations,
       fc.integer({ min: 2_000, max: 8_000 }),
       async (planned, contextWindow) => {
-        const requests = await hold(planned, contextWindow)
+        const { requests, contexts } = await hold(planned, contextWindow)
+        uphold(...misreported(requests, contexts))
         const changed = pairs(requests).filter(([before, after]) => changedPast(before, after) !== undefined)
         uphold(
           ...pairs(requests).map(([before, after]) => changedFrame(before, after)),
@@ -68,13 +71,14 @@ it('law 11: with a window, only what is dropped changes it, and only at a few bo
   )
 })
 
-/** The requests of a whole conversation. */
+/** The requests of a whole conversation, and what was told of them. */
 async function hold(
   { runs, protocol, planning, stream }: typeof conversations extends fc.Arbitrary<infer Case> ? Case : never,
   contextWindow?: number,
-): Promise<readonly LLMRequest[]> {
+): Promise<{ requests: readonly LLMRequest[]; contexts: readonly (ContextReport | undefined)[] }> {
   let made = 0
   let turns: Turn[] = []
+  const contexts: (ContextReport | undefined)[] = []
   let steer: (text: string) => void = () => {}
   const search = tool({
     name: 'search',
@@ -103,9 +107,10 @@ async function hold(
     turns = [...run]
     const running = agent.runStream(`Question ${++made}?`)
     steer = (text) => void running.steer(text)
+    for await (const event of running) if (isEvent(event, 'usage')) contexts.push(event.context)
     await running.result
   }
-  return client.requests
+  return { requests: client.requests, contexts }
 }
 
 function replyTo(next: Turn | undefined, protocol: 'native' | 'json', count: number): Reply | string {
@@ -125,6 +130,26 @@ function replyTo(next: Turn | undefined, protocol: 'native' | 'json', count: num
       return json({ tool_thought: 'I look.', tool_calls: toolCalls })
     }
   }
+}
+
+/** What is told of each request, held against the request. */
+function misreported(
+  requests: readonly LLMRequest[],
+  contexts: readonly (ContextReport | undefined)[],
+): (string | undefined)[] {
+  const counts = new TokenCounts()
+  return requests.map((request, at) => {
+    const context = contexts[at]
+    if (!context) return `nothing is told of request ${at}`
+    const before = requests[at - 1]
+    const sum = Object.values(context.segments).reduce((tokens: number, each: number) => tokens + each, 0)
+    if (sum !== context.tokens || sum !== counts.request(request)) return `${sum} tokens: ${textOf(context)}`
+    const isStable =
+      before !== undefined &&
+      changedFrame(before, request) === undefined &&
+      before.messages.every((message, index) => textOf(message) === textOf(request.messages[index]))
+    return isStable === context.prefixStable ? undefined : `request ${at}: ${textOf(context)}`
+  })
 }
 
 const pairs = (requests: readonly LLMRequest[]): (readonly [LLMRequest, LLMRequest])[] =>

@@ -67,20 +67,24 @@ it('law 10: however a reply is cut into pieces, it says the same, and its tokens
   )
 })
 
-/** Everything but how it was said: no tokens, and no envelope. */
+/** Everything but how it was said: no tokens, no envelope, and not what it was made of. */
 function essence({ events, executions, result }: Held) {
   const silent: ReadonlySet<string> = new Set(['token', 'stream_start', 'stream_end', 'retracted'])
   const { answer, steps, plan, status, usage } = result
   return {
-    events: events.filter(({ type }) => !silent.has(type)),
+    events: events
+      .filter(({ type }) => !silent.has(type))
+      .map(({ context: _, ...event }: Contextual) => event),
     executions,
     answer,
-    steps,
+    steps: steps.map(({ context: _, ...step }) => step),
     plan,
     status,
     usage,
   }
 }
+
+type Contextual = AgentEvent & { readonly context?: unknown }
 
 type Said = { answer: string; thought: string; plan: string }
 

@@ -90,11 +90,18 @@ function callIn(entry: Entry): string | undefined {
   return entry.type === 'tool_finished' ? `${entry.type} ${entry.result.callId}` : undefined
 }
 
-/** What a reply that broke off has cost is our own estimate, of a request that the clock had a say in. */
+/**
+ * What a request was taken for depends on all that it held, and is nothing that happened. What a reply that broke off has
+ * cost is our own estimate, of a request that the clock had a say in.
+ */
 function asRecorded(made: Entry, recorded: Entry | undefined): Entry {
   if (made.type !== 'reply' || recorded?.type !== 'reply') return made
   const isEstimate = isBrokenOff(made) && isBrokenOff(recorded) && made.usage.estimated
-  return isEstimate ? { ...made, usage: recorded.usage } : made
+  const taken = isEstimate ? { ...made, usage: recorded.usage } : made
+  const { estimatedInputTokens } = recorded
+  if (estimatedInputTokens !== undefined) return { ...taken, estimatedInputTokens }
+  const { estimatedInputTokens: _, ...rest } = taken
+  return rest
 }
 
 // Entries are JSON, as their type says, but for the index signature of JSON objects.
