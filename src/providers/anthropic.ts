@@ -49,8 +49,9 @@ export interface AnthropicClientOptions extends AnthropicConnectionOptions, Exch
   readonly capabilities?: Partial<Capabilities>
   /**
    * Asks the provider to keep what it read of the prompt for so long, and to read the rest only: the tools, the
-   * instructions and the conversation so far. What is kept costs more once, and less from then on. `true` is 5 minutes.
-   * Default: false.
+   * instructions and the conversation so far. What is kept costs a quarter more once, and a tenth from then on. `true` is 5
+   * minutes. Default: 5 minutes for what an agent asks at Anthropic itself, since its next request begins in the same way;
+   * not at all for single calls and for other servers.
    */
   readonly cache?: boolean | { readonly ttl: CacheTtl }
   readonly quirks?: Partial<MessagesQuirks>
@@ -73,7 +74,7 @@ export class AnthropicClient implements LLMClient, BatchClient {
    */
   constructor(options: AnthropicClientOptions) {
     checkOptions('AnthropicClient', options, checks)
-    const { model, capabilities, cache = false } = options
+    const { model, capabilities, cache } = options
     const connection = anthropicConnection(options)
     const settings = exchangeSettings(options)
     const { isAnthropic, apiVersion } = connection
@@ -90,7 +91,8 @@ export class AnthropicClient implements LLMClient, BatchClient {
       quirks: { effort, systemMessages: systemMessages && isNew, ...given(options.quirks) },
       structuredOutput,
       maxOutputTokens,
-      cacheTtl: cache === false ? undefined : cache === true ? '5m' : cache.ttl,
+      cacheTtl: typeof cache === 'object' ? cache.ttl : cache ? '5m' : undefined,
+      conversationTtl: cache === undefined && isAnthropic ? '5m' : undefined,
       send: anthropicSender(sdk),
     })
     this.#exchange = new Exchange(wire)

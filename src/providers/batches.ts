@@ -150,7 +150,9 @@ export class Batches implements BatchClient {
         )
       }
       try {
-        const body = wire.encode(request, 'call', (message) => tell(options, { type: 'warning', message }))
+        const body = wire.encode(request, 'call', {
+          warn: (message) => tell(options, { type: 'warning', message }),
+        })
         return JSON.stringify(item(customIdOf(index, requests.length), body))
       } catch (error) {
         if (error instanceof LLMError) return error

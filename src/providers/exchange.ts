@@ -60,17 +60,24 @@ export function exchangeSettings(options: ExchangeOptions): ExchangeSettings {
 /** `'call'`: the answer is asked for in one body; `'stream'`: as events. Servers may do otherwise. */
 export type CallMode = 'call' | 'stream'
 
+/** On which a body is made. */
+export interface Occasion {
+  /** Is told what had to be left out. */
+  readonly warn: (message: string) => void
+  /** The conversation that will go on after this request, where there is one. */
+  readonly conversationId?: string
+}
+
 /** What is particular about speaking to one provider. `Exchange` does the rest. */
 export interface Wire extends ExchangeSettings {
   /** Who it is that fails, and what no error may show. */
   readonly source: ErrorSource
   /**
-   * The body of a request. Pure, but for what it keeps of messages it has written before; `warn` is told what had to be
-   * left out.
+   * The body of a request. Pure, but for what it keeps of messages it has written before.
    *
    * @throws LLMError of kind `invalid_request` for what this provider cannot be sent at all.
    */
-  encode(request: LLMRequest, mode: CallMode, warn: (message: string) => void): JsonObject
+  encode(request: LLMRequest, mode: CallMode, occasion: Occasion): JsonObject
   /**
    * Sends it and resolves with the bare answer as soon as its headers are there. The only part that does I/O; it neither
    * retries nor times out. Ends with `signal`, which is made for this call alone.
@@ -165,7 +172,10 @@ export class Exchange {
     let isRead = false
     try {
       signal.throwIfAborted()
-      const body = wire.encode(request, mode, (message) => tell(options, { type: 'warning', message }))
+      const body = wire.encode(request, mode, {
+        warn: (message) => tell(options, { type: 'warning', message }),
+        ...(options.scope && { conversationId: options.scope.conversationId }),
+      })
       watch.start()
       const response = await untilAborted(wire.send(body, headersOf(options), signal), signal)
       requestId = requestIdOf(response.headers, wire.source)

@@ -96,7 +96,7 @@ const checks = {
   quirks: optional(quirksCheck),
 }
 
-const groqQuirks: Quirks = { ...openAIQuirks, files: false }
+const groqQuirks: Quirks = { ...openAIQuirks, cacheKey: false, files: false }
 
 interface GroqConnection {
   readonly apiKey: string

@@ -10,6 +10,11 @@ export interface Quirks {
   readonly streamUsage: boolean
   /** Whether usage is asked for, and read, with what it cost in USD (`usage.cost`). Default: false. */
   readonly usageCost: boolean
+  /**
+   * Whether a request names the conversation it belongs to (`prompt_cache_key`, a hash), so that the provider finds again what
+   * it keeps of it. Default: true at OpenAI itself; others refuse it.
+   */
+  readonly cacheKey: boolean
   /** Characters a tool call id may have; longer ones, and those with odd characters, are replaced. Default: 40. */
   readonly maxToolCallIdLength: number
   /** Whether a tool call id must have exactly that many characters, all of them letters and digits. Default: false. */
@@ -28,6 +33,7 @@ export const openAIQuirks: Quirks = {
   seedField: 'seed',
   streamUsage: true,
   usageCost: false,
+  cacheKey: true,
   maxToolCallIdLength: 40,
   exactToolCallIds: false,
   files: true,
@@ -35,13 +41,14 @@ export const openAIQuirks: Quirks = {
 }
 
 /** Whatever is behind a base URL that is not OpenAI's. */
-export const compatibleQuirks: Quirks = { ...openAIQuirks, maxTokensField: 'max_tokens' }
+export const compatibleQuirks: Quirks = { ...openAIQuirks, maxTokensField: 'max_tokens', cacheKey: false }
 
 export const quirksCheck = object({
   maxTokensField: optional(oneOf('max_completion_tokens', 'max_tokens')),
   seedField: optional(oneOf('seed', 'random_seed')),
   streamUsage: optional(flag()),
   usageCost: optional(flag()),
+  cacheKey: optional(flag()),
   maxToolCallIdLength: optional(integer(9)),
   exactToolCallIds: optional(flag()),
   files: optional(flag()),

@@ -6,6 +6,7 @@ import {
   isList,
   missing,
   refuse,
+  tooLong,
   tooMany,
   unknownKey,
   unsupported,
@@ -21,7 +22,8 @@ export function checkParameters(body: JsonObject, hasReasoningRules: boolean): C
     checkSampling(body, hasReasoningRules) ??
     (hasReasoningRules ? checkOutputLimit(body) : undefined) ??
     checkStreaming(body) ??
-    checkResponseFormat(body)
+    checkResponseFormat(body) ??
+    checkCacheKey(body['prompt_cache_key'])
   )
 }
 
@@ -83,6 +85,12 @@ function checkOutputLimit(body: JsonObject): Check {
     "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
     { param: 'max_tokens', code: 'unsupported_parameter' },
   )
+}
+
+function checkCacheKey(key: JsonValue | undefined): Check {
+  if (!isGiven(key)) return undefined
+  if (typeof key !== 'string') return wrongType('prompt_cache_key', 'prompt_cache_key', 'a string', key)
+  return tooLong('prompt_cache_key', 'prompt_cache_key', 64, key)
 }
 
 function isReasoning(model: JsonValue | undefined): boolean {

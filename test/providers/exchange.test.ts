@@ -261,7 +261,7 @@ describe('a wire', () => {
   const wire: Wire = {
     ...exchangeSettings({}),
     source: errorSourceOf({ provider: 'p', model: 'm' }, [], { now: () => 0 }),
-    encode: (_request, _mode, warn) => {
+    encode: (_request, _mode, { warn }) => {
       warn('left out')
       return {}
     },

@@ -1,11 +1,14 @@
 import type { ErrorSource } from '../errors.ts'
 import type { ExchangeSettings, Wire } from '../exchange.ts'
+import type { CacheTtl } from './cache.ts'
 import { type MessagesTarget, wireRequest } from './request.ts'
 import { MessagesReader } from './response.ts'
 
 export interface MessagesOptions
   extends ExchangeSettings,
     Omit<MessagesTarget, 'provider' | 'model' | 'written'> {
+  /** How long the prompt of a conversation is kept where `cacheTtl` says nothing; absent: not at all. */
+  readonly conversationTtl?: CacheTtl | undefined
   readonly source: ErrorSource
   readonly send: Wire['send']
 }
@@ -17,10 +20,12 @@ export function anthropicMessages({
   firstContentMs,
   idleMs,
   send,
+  conversationTtl,
   ...rest
 }: MessagesOptions): Wire {
   const { provider, model } = source
   const target: MessagesTarget = { ...rest, provider, model, written: new WeakMap() }
+  const inConversation = { ...target, cacheTtl: target.cacheTtl ?? conversationTtl }
   const newCallId = () => `toolu_${runtime.id().replaceAll('-', '')}`
   return {
     source,
@@ -28,7 +33,8 @@ export function anthropicMessages({
     firstContentMs,
     idleMs,
     send,
-    encode: (request, mode, warn) => wireRequest(request, target, mode === 'stream', warn),
+    encode: (request, mode, { warn, conversationId }) =>
+      wireRequest(request, conversationId === undefined ? target : inConversation, mode === 'stream', warn),
     reader: (requestId) => new MessagesReader({ ...source, requestId, newCallId }),
   }
 }

@@ -1,6 +1,7 @@
 import type { ErrorSource } from '../errors.ts'
 import type { ExchangeSettings, Wire } from '../exchange.ts'
 import type { Quirks } from '../quirks.ts'
+import { hashOf } from '../wire-text.ts'
 import { type RequestTarget, wireRequest } from './request.ts'
 import { CompletionReader } from './response.ts'
 
@@ -18,7 +19,12 @@ export function chatCompletions({ quirks, ...rest }: ChatCompletionsOptions): Wi
   const newCallId = () => `call_${runtime.id().replaceAll('-', '')}`
   return {
     ...rest,
-    encode: (request, mode) => wireRequest(request, target, mode === 'stream'),
+    encode: (request, mode, { conversationId }) => ({
+      // First, so that a key of the caller's own takes its place. OpenAI's guide "Prompt caching", 2026-11: requests of one key
+      // go where their beginning is kept.
+      ...(quirks.cacheKey && conversationId !== undefined && { prompt_cache_key: hashOf(conversationId) }),
+      ...wireRequest(request, target, mode === 'stream'),
+    }),
     reader: (requestId) => new CompletionReader({ ...source, quirks, requestId, newCallId }),
   }
 }
