@@ -189,7 +189,8 @@ describe.each(Object.entries({ ...one, 'a composition of one to four': several }
 
 /** Memories by how many tokens a conversation has to grow for each time that they may change what was sent. */
 const steady: readonly (readonly [name: string, stepTokens: number, make: () => AgentMemory])[] = [
-  ['the simple one', 500, () => new SimpleAgentMemory({ maxHistoryTokens: 2_000 })],
+  // Steps of a power of two, at most a quarter of the limit.
+  ['the simple one', 256, () => new SimpleAgentMemory({ maxHistoryTokens: 2_000 })],
   [
     'the simple one with pins',
     500,
