@@ -1,6 +1,7 @@
 import type { LLMRequest } from '../client/client.ts'
 import type { ContextReport } from '../events.ts'
 import type { Message } from '../messages.ts'
+import { summaryOf } from '../transcript/compacted.ts'
 import type { Fitted } from './fit-request.ts'
 import type { Run } from './run.ts'
 
@@ -12,7 +13,7 @@ export interface Instructions {
 
 /** What a request is made of, and whether it goes on from the conversation's request before, whose place it takes. */
 export function contextReport(
-  { settings: { counts }, conversation }: Run,
+  { settings: { counts }, conversation, transcript: { compaction } }: Run,
   request: LLMRequest,
   { frame, history }: Fitted,
   instructions: Instructions,
@@ -22,10 +23,12 @@ export function contextReport(
   const inPrompt = counts.text(instructions.sent) - counts.text(instructions.given)
   // Blocks are what stands in a request without a conversation.
   const inMessages = counts.messages(frame.messages)
-  const known = [...frame.messages, ...counts.measure(history).systems.map((at) => history[at])]
+  const written = compaction && summaryOf(compaction)
+  const said = counts.measure(history).systems.flatMap((at) => history[at] ?? [])
+  const known = [...frame.messages, ...said.filter((message) => message !== written)]
   const summary = systems
     .flatMap((at) => messages[at] ?? [])
-    .filter((message) => !known.some((other) => other?.content === message.content))
+    .filter((message) => !known.some((other) => other.content === message.content))
     .reduce((tokens, message) => tokens + counts.message(message), 0)
   const before = conversation.lastRequest
   conversation.lastRequest = request

@@ -15,7 +15,8 @@ export function compacted(messages: readonly Message[], compaction: Compaction):
 // The same message each time: what is derived from a message is remembered with it.
 const summaries = new WeakMap<Compaction, SystemMessage>()
 
-function summaryOf(compaction: Compaction): SystemMessage {
+/** What requests hold in place of the messages. */
+export function summaryOf(compaction: Compaction): SystemMessage {
   const known = summaries.get(compaction)
   if (known) return known
   const message = Object.freeze(system(`Summary of earlier conversation:\n\n${compaction.summary}`))

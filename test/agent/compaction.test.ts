@@ -130,6 +130,9 @@ describe('compaction before a model call', () => {
     expect(events.findIndex(({ type }) => type === 'compaction')).toBeLessThan(
       events.findIndex(({ type }) => type === 'stream_start'),
     )
+    expect(events.find(({ type }) => type === 'usage')).toMatchObject({
+      context: { segments: { summary: 11 }, prefixStable: false, firstDifference: 'messages[1]' },
+    })
     const result = await stream.result
     expect(result.usage).toEqual({ inputTokens: 20, outputTokens: 10 })
     expect(agent.usage).toEqual({ inputTokens: 80, outputTokens: 40 })
