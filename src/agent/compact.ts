@@ -38,15 +38,15 @@ export interface Compacted {
  */
 export async function compactToFit(run: Run, compactor: Compactor, room: number): Promise<void> {
   const { counts } = run.settings
-  const tokens = () => counts.messages(run.transcript.compacted())
-  if (tokens() <= room) return
-  const { error } = await compactInRun(run, compactor, Math.max(0, Math.floor(room / 2)))
+  // Goes on from the request before: this is asked before each model call.
+  if (counts.history(run.transcript.compacted()) <= room) return
+  const { report, error } = await compactInRun(run, compactor, Math.max(0, Math.floor(room / 2)))
   run.signal.throwIfAborted()
   if (error) run.diagnose('compaction_failed', `The compaction failed: ${error.message}`)
-  if (tokens() <= room) return
+  if (report.tokensAfter <= room) return
   run.diagnose(
     'context_exhausted',
-    `The messages are about ${tokens()} tokens, and there is room for ${Math.max(0, room)}: no more of them can be summarized, so ` +
+    `The messages are about ${report.tokensAfter} tokens, and there is room for ${Math.max(0, room)}: no more of them can be summarized, so ` +
       'the memory leaves some out. They stay in the transcript.',
   )
 }

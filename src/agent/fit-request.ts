@@ -1,4 +1,5 @@
 import type { LLMClient, LLMRequest } from '../client/client.ts'
+import { defaultBudgetTokens } from '../memory/tokens.ts'
 import { messageBudget, type View, type ViewInput, view } from '../memory/view.ts'
 import type { Message } from '../messages.ts'
 import type { EncodeInput, Protocol } from '../protocol/protocol.ts'
@@ -74,7 +75,7 @@ async function makeRoom(
   const calibration = run.transcript.calibration.factorOf(client)
   const room =
     contextWindow === undefined
-      ? contextBudget * unknownBudget
+      ? contextBudget * defaultBudgetTokens
       : Math.min(
           Math.floor((contextBudget * contextWindow) / calibration) - overheadTokens,
           messageBudget({ ...window, contextWindow, overheadTokens, calibration }),
@@ -82,9 +83,6 @@ async function makeRoom(
   const { compactToFit } = await import('./compact.ts')
   await compactToFit(run, compactor, Math.floor(room))
 }
-
-/** What memories keep to, where nobody knows the window. */
-const unknownBudget = 8_000
 
 /** Blocks are no part of the conversation, so what they add has not passed the scrubber yet. */
 function withBlocks({ settings, secrets }: Run, messages: readonly Message[]): readonly Message[] {

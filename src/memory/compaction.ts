@@ -1,46 +1,25 @@
-import { isClient, type LLMClient } from '../client/client.ts'
 import { LLMError } from '../errors.ts'
 import type { Message } from '../messages.ts'
-import {
-  type Checks,
-  checkOptions,
-  filledText,
-  fn,
-  integer,
-  number,
-  optional,
-  positiveMs,
-  that,
-} from '../options.ts'
-import { type Runtime, runtimeCheck, systemRuntime } from '../runtime.ts'
+import { type Checks, checkOptions, fn, integer, number, optional } from '../options.ts'
+import { type Runtime, systemRuntime } from '../runtime.ts'
 import type { Compaction } from '../transcript/entry.ts'
 import { pinnedPlaces } from './drop.ts'
 import type { CompactionTask, Compactor } from './memory.ts'
-import { defaultPrompt, type SummarizerSettings, summarize } from './summarizer.ts'
+import { type SummarizerOptions, summarize, summarizerChecks, summarizerSettings } from './summarizer.ts'
 import { CountsByCounter, type TokenCounts } from './tokens.ts'
 import { type Unit, unitsOf } from './units.ts'
 
-export interface CompactorOptions {
-  /** The model that writes the summaries: a small one will do. It is not closed with the agent. */
-  readonly client: LLMClient
+export interface CompactorOptions extends SummarizerOptions {
   /** Messages at the beginning that stay as they are. Default 1: what the conversation began with. */
   readonly keepFirst?: number
   /** Messages at the end that stay at least; an exchange counts with all its messages. At least 1, default 4. */
   readonly keepLast?: number
   /** Messages that stay wherever they are, such as one with a rule. System messages and the last user message always do. */
   readonly pinned?: (message: Message) => boolean
-  /** Tokens a summary is to have at most. Default: 1,024, and no more than a quarter of what stays beside it. */
-  readonly maxSummaryTokens?: number
-  /** Tokens of messages that the model is given at once. Default: what half of its context window holds, at most 16,000. */
-  readonly chunkTokens?: number
-  /** Milliseconds that one summary may take. One that takes longer is asked for again, of half as many messages. Default 60,000. */
-  readonly timeoutMs?: number
   /** Compactions in a row that may fail before the model is left alone for `cooldownMs`. Default 3. */
   readonly maxFailures?: number
   /** Milliseconds. Default 60,000. */
   readonly cooldownMs?: number
-  /** What the model is told. Default: to keep what the assistant needs in order to go on. */
-  readonly prompt?: string
   /** Default: the real clock. */
   readonly runtime?: Pick<Runtime, 'now' | 'sleep'>
 }
@@ -57,17 +36,12 @@ export function compactor(options: CompactorOptions): Compactor {
 
 // A function: a bundler keeps what is called when a module is loaded, also for those who never use it.
 const checks = (): Checks => ({
-  client: that('an LLMClient', isClient),
+  ...summarizerChecks(),
   keepFirst: optional(integer(0)),
   keepLast: optional(integer(1)),
   pinned: optional(fn()),
-  maxSummaryTokens: optional(integer(1)),
-  chunkTokens: optional(integer(1)),
-  timeoutMs: optional(positiveMs()),
   maxFailures: optional(integer(1)),
   cooldownMs: optional(number(0)),
-  prompt: optional(filledText()),
-  runtime: optional(runtimeCheck),
 })
 
 class SummarizingCompactor implements Compactor {
@@ -86,7 +60,7 @@ class SummarizingCompactor implements Compactor {
   async *compact(task: CompactionTask): AsyncGenerator<Compaction> {
     const counts = this.#counts.of(task.countTokens)
     const cut = cutOf(task, this.#options, counts)
-    const settings = this.#settings(task.keepTokens)
+    const settings = summarizerSettings(this.#options, task.keepTokens)
     const groups = cut.summarized.map(({ start, end }) => task.history.slice(start, end))
     const tokens = groups.reduce((sum, group) => sum + counts.messages(group), 0)
     // A call of a model is to gain more than a few words.
@@ -104,15 +78,6 @@ class SummarizingCompactor implements Compactor {
       this.#fail()
       throw error
     }
-  }
-
-  #settings(keepTokens: number): SummarizerSettings {
-    const { client, prompt = defaultPrompt, timeoutMs = 60_000 } = this.#options
-    const share = keepTokens > 0 ? Math.max(1, Math.floor(keepTokens / 4)) : Number.POSITIVE_INFINITY
-    const maxSummaryTokens = this.#options.maxSummaryTokens ?? Math.min(1_024, share)
-    const { contextWindow = 32_000 } = client.capabilities
-    const chunkTokens = this.#options.chunkTokens ?? Math.min(16_000, Math.ceil(contextWindow / 2))
-    return { client, prompt, maxSummaryTokens, chunkTokens, timeoutMs, runtime: this.#runtime }
   }
 
   #rest(): void {

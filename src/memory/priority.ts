@@ -3,7 +3,7 @@ import { type Message, textOf } from '../messages.ts'
 import { checkOptions, filledText, fn, integer, list, optional } from '../options.ts'
 import { dropInOrder, droppableUnits, type Pinned, stepOf } from './drop.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
-import { CountsByCounter, codePointsOf, type TokenCounts } from './tokens.ts'
+import { CountsByCounter, codePointsOf, defaultBudgetTokens, type TokenCounts } from './tokens.ts'
 import { type Unit, unitsOf } from './units.ts'
 
 /** How much a message matters; the message stands at `index` of a conversation of `total` messages. */
@@ -60,7 +60,7 @@ export class PriorityMemory implements AgentMemory {
 
   manageHistory(history: readonly Message[], context: MemoryContext): readonly Message[] {
     const counts = this.#counts.of(context.countTokens)
-    const limit = this.#maxTokens ?? context.budgetTokens ?? 8_000
+    const limit = this.#maxTokens ?? context.budgetTokens ?? defaultBudgetTokens
     const chosenAt = lastStep(history, counts, limit)
     if (chosenAt === 0) return history
     const chosen = this.#chosen(history.slice(0, chosenAt), counts, limit)

@@ -4,7 +4,7 @@ import { cutLongest } from './cut.ts'
 import { dropInOrder, droppableUnits, type Pinned } from './drop.ts'
 import { dropOldest } from './exchanges.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
-import { CountsByCounter } from './tokens.ts'
+import { CountsByCounter, defaultBudgetTokens } from './tokens.ts'
 
 export interface SimpleAgentMemoryOptions {
   /** Tokens of history that are sent at most, at least 1. Default: what the context window leaves; 8,000 if it is unknown. */
@@ -43,7 +43,7 @@ export class SimpleAgentMemory implements AgentMemory {
   }
 
   manageHistory(history: readonly Message[], context: MemoryContext): readonly Message[] {
-    const limit = this.#maxHistoryTokens ?? context.budgetTokens ?? 8_000
+    const limit = this.#maxHistoryTokens ?? context.budgetTokens ?? defaultBudgetTokens
     const counts = this.#counts.of(context.countTokens)
     // From here on its sum is known.
     counts.history(history)

@@ -4,6 +4,9 @@ import { HistoryFold } from './history-fold.ts'
 import { HistoryMeasure } from './history-measure.ts'
 import type { TokenCounter } from './memory.ts'
 
+/** Tokens of messages that are sent at most where nobody knows the context window. */
+export const defaultBudgetTokens = 8_000
+
 /** Tokens of a text, roughly: a quarter of its code points, rounded up. */
 export function estimateTokens(text: string): number {
   return Math.ceil(codePointsOf(text) / 4)

@@ -3,7 +3,7 @@ import { checkOptions, fn, integer, oneOf, optional, that } from '../options.ts'
 import { cutLongest } from './cut.ts'
 import { dropInOrder, droppableUnits, type Pinned, pinnedPlaces } from './drop.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
-import { CountsByCounter, firstCodePoints, type TokenCounts } from './tokens.ts'
+import { CountsByCounter, defaultBudgetTokens, firstCodePoints, type TokenCounts } from './tokens.ts'
 import { hasCalls, type Unit } from './units.ts'
 
 export interface TurnPruningMemoryOptions {
@@ -71,7 +71,7 @@ export class TurnPruningMemory implements AgentMemory {
 
   async manageHistory(history: readonly Message[], context: MemoryContext): Promise<readonly Message[]> {
     const counts = this.#counts.of(context.countTokens)
-    const maxTokens = this.#maxTokens ?? context.budgetTokens ?? 8_000
+    const maxTokens = this.#maxTokens ?? context.budgetTokens ?? defaultBudgetTokens
     const threshold = Math.floor(maxTokens * this.#pruneThreshold)
     const pinned = pinnedPlaces(history, this.#pinned)
     const turns: number[] = []
