@@ -106,9 +106,6 @@ export async function compact(
       } catch (thrown) {
         return ended(errorOf(thrown))
       }
-      const { usage, provider, model } = compaction
-      cost = { ...(usage && { usage: cost.usage ? addUsage(cost.usage, usage) : usage }) }
-      cost = { ...cost, ...(provider !== undefined && { provider }), ...(model !== undefined && { model }) }
       const tokens = counts.messages(held(compaction, history))
       if (tokens >= tokensAfter) {
         return ended(new UnexpectedError('The summary is as long as what it stands for, so it was not used.'))
@@ -120,6 +117,14 @@ export async function compact(
         tokensBefore: tokensAfter,
         tokensAfter: tokens,
       })
+      const { usage, provider, model } = compaction
+      // What is told is what was written down.
+      cost = {
+        ...cost,
+        ...(usage && { usage: cost.usage ? addUsage(cost.usage, usage) : usage }),
+        ...(provider !== undefined && { provider }),
+        ...(model !== undefined && { model }),
+      }
       tokensAfter = tokens
       summaries += 1
     }

@@ -290,6 +290,27 @@ describe('a compaction that does not work', () => {
   })
 })
 
+it('tells the usage of the summaries that were written down, and of no other', async () => {
+  const parts: Compaction[] = [
+    { from: 1, to: 3, summary: 'One', usage: { inputTokens: 7, outputTokens: 1 } },
+    { from: 1, to: 5, summary: 'Two' },
+    { from: 1, to: 7, summary: 'x'.repeat(40_000), usage: { inputTokens: 900, outputTokens: 1 } },
+  ]
+  const own: Compactor = {
+    async *compact() {
+      yield* parts
+    },
+  }
+  const { agent } = compacting(undefined, { compactor: own })
+  const told: unknown[] = []
+  agent.on('compaction', ({ summaries, usage }) => told.push({ summaries, usage }))
+  for (let turn = 1; turn <= 6; turn++) await agent.run(long(`turn ${turn}`))
+  const { usage } = await agent.runStream(long('turn 7')).result
+
+  expect(told).toEqual([{ summaries: 2, usage: { inputTokens: 7, outputTokens: 1 } }])
+  expect(usage).toEqual({ inputTokens: 17, outputTokens: 6 })
+})
+
 describe('conversation.compact()', () => {
   it('compacts all that does not have to stay, and says what it came to', async () => {
     const { agent, client } = compacting(undefined, { contextWindow: 100_000 })
