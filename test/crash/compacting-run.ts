@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { Agent } from '../../src/agent/agent.ts'
 import { compactor } from '../../src/memory/compaction.ts'
 import { textOf } from '../../src/messages.ts'
@@ -8,7 +8,7 @@ import { tool } from '../../src/tools/define.ts'
 import type { Entry } from '../../src/transcript/entry.ts'
 import { Transcript } from '../../src/transcript/transcript.ts'
 import { requestFault } from '../laws/support/request-faults.ts'
-import { traceFile, type World, watched } from './scripted-run.ts'
+import { traceFile, tracing, type World, watched } from './scripted-run.ts'
 
 const pages = 14
 
@@ -19,8 +19,7 @@ const pagesIn = (text: string): number[] => [...text.matchAll(/page-(\d+);/g)].m
 
 /** Reads page after page in a window that holds a few of them: older ones are summarised, two at a time. */
 export function compactingAgent(world: World): Agent {
-  const traced = (conversation: string, trace: CompactionTrace) =>
-    appendFileSync(traceFile(world.folder, conversation), `${JSON.stringify(trace)}\n`)
+  const traced = tracing<CompactionTrace>(world)
   const store = watched(world, (id, version) => traced(id, { is: 'acknowledged', version }))
   const client = new ScriptedClient(async (request) => {
     const conversation = String(request.messages[0]?.content)

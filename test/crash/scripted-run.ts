@@ -44,9 +44,14 @@ export interface World {
 export const traceFile = (folder: string, conversation: string): string =>
   join(folder, `${conversation}.jsonl`)
 
+/** Leaves traces in the files of their conversations. */
+export const tracing =
+  <Left>({ folder }: World) =>
+  (conversation: string, trace: Left) =>
+    appendFileSync(traceFile(folder, conversation), `${JSON.stringify(trace)}\n`)
+
 export function scriptedAgent(world: World): Agent {
-  const traced = (conversation: string, trace: Trace) =>
-    appendFileSync(traceFile(world.folder, conversation), `${JSON.stringify(trace)}\n`)
+  const traced = tracing<Trace>(world)
   const store = watched(world, (id, version) => traced(id, { is: 'acknowledged', version }))
   const client = new ScriptedClient(async (request) => {
     // The question names the conversation.

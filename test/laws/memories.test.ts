@@ -11,8 +11,6 @@ import { dropOldToolOutput } from '../../src/memory/tool-output.ts'
 import { TurnPruningMemory } from '../../src/memory/turns.ts'
 import { type ViewInput, view } from '../../src/memory/view.ts'
 import { type Message, textOf } from '../../src/messages.ts'
-import { jsonProtocol } from '../../src/protocol/json.ts'
-import { nativeProtocol } from '../../src/protocol/native.ts'
 import {
   agentHistory,
   damagedHistory,
@@ -22,7 +20,7 @@ import {
 } from '../memory/histories.ts'
 import { trials, uphold } from './support/law.ts'
 import { requestFault } from './support/request-faults.ts'
-import { breaks, frozen, outOfOrder, overBudget } from './support/views.ts'
+import { breaks, frame, frozen, outOfOrder, overBudget, protocols } from './support/views.ts'
 
 /** Makes the same memory each time; a failing case shows its options. */
 interface Make {
@@ -132,16 +130,6 @@ const inputs = fc.record({
   contextWindow: fc.option(fc.integer({ min: 1, max: 2_000 }), { nil: undefined, freq: 3 }),
   overheadTokens: fc.nat(200),
 })
-
-const protocols = [nativeProtocol, jsonProtocol]
-const frame = {
-  instructions: 'Be brief.',
-  tools: [{ name: 'search', description: 'Finds', parameters: { type: 'object', properties: {} } }],
-  toolsets: [],
-  planning: 'auto',
-  first: true,
-  landing: true,
-} as const
 
 const json = (value: unknown) => JSON.stringify(value)
 

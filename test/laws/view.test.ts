@@ -4,12 +4,10 @@ import { offloadToolOutput } from '../../src/memory/offload.ts'
 import { SimpleAgentMemory } from '../../src/memory/simple.ts'
 import { TokenCounts } from '../../src/memory/tokens.ts'
 import { type View, type ViewInput, view } from '../../src/memory/view.ts'
-import type { Message } from '../../src/messages.ts'
-import { jsonProtocol } from '../../src/protocol/json.ts'
-import { nativeProtocol } from '../../src/protocol/native.ts'
 import { agentHistory, damagedHistory, hostileHistory } from '../memory/histories.ts'
 import { trials, uphold } from './support/law.ts'
 import { requestFault } from './support/request-faults.ts'
+import { frame, frozen, outOfOrder, protocols } from './support/views.ts'
 
 const cases = fc.record({
   history: fc.oneof(agentHistory, damagedHistory, hostileHistory),
@@ -25,16 +23,6 @@ const memories = {
   tight: () => new SimpleAgentMemory({ maxHistoryTokens: 100 }),
   offload: () => offloadToolOutput({ maxTokens: 100 }),
 }
-
-const protocols = [nativeProtocol, jsonProtocol]
-const frame = {
-  instructions: 'Be brief.',
-  tools: [{ name: 'search', description: 'Finds', parameters: { type: 'object', properties: {} } }],
-  toolsets: [],
-  planning: 'auto',
-  first: true,
-  landing: true,
-} as const
 
 it('law 2: a view is pure, keeps the order, is its own view, and fits or says that it does not', async () => {
   await fc.assert(
@@ -64,27 +52,6 @@ it('law 2: a view is pure, keeps the order, is its own view, and fits or says th
     trials(1_500),
   )
 })
-
-function frozen<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value)
-    for (const member of Object.values(value)) frozen(member)
-  }
-  return value
-}
-
-/** What is seen as it was said stands in the order in which it was said. Results may have been moved to their calls. */
-function outOfOrder(seen: readonly Message[], history: readonly Message[]): string | undefined {
-  const known = new Set(history)
-  let at = 0
-  for (const message of seen) {
-    if (message.role === 'tool' || !known.has(message)) continue
-    const place = history.indexOf(message, at)
-    if (place < 0) return `the order changed at ${JSON.stringify(message)}`
-    at = place + 1
-  }
-  return undefined
-}
 
 function overBudget(
   { messages, diagnostics }: View,

@@ -1,18 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { Agent, type Message, tool } from '../../src/index.ts'
+import { Agent, type Message } from '../../src/index.ts'
 import { TokenCounts } from '../../src/memory/tokens.ts'
 import { view } from '../../src/memory/view.ts'
 import { assistant, system, user } from '../../src/messages.ts'
 import { calls, ScriptedClient } from '../../src/testing/index.ts'
-
-const look = tool({
-  name: 'look',
-  description: 'Looks',
-  parameters: { type: 'object', properties: {} },
-  effect: 'read',
-  repeatable: true,
-  execute: () => 'found '.repeat(100),
-})
+import { look } from './look.ts'
 
 describe('seed 001, the context window', () => {
   it('001-31 subtracts system, tools and the answer, and without room sends what was asked, never nothing', async () => {

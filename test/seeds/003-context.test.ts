@@ -1,15 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { Agent, tool } from '../../src/index.ts'
+import { Agent } from '../../src/index.ts'
 import { calls, ScriptedClient } from '../../src/testing/index.ts'
-
-const look = tool({
-  name: 'look',
-  description: 'Looks',
-  parameters: { type: 'object', properties: {} },
-  effect: 'read',
-  repeatable: true,
-  execute: () => 'found '.repeat(100),
-})
+import { look } from './look.ts'
 
 describe('seed 003, the context window', () => {
   it('003-32 counts tokens locally: no count is a client call', async () => {

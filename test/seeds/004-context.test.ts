@@ -1,16 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { Agent, tool } from '../../src/index.ts'
+import { Agent } from '../../src/index.ts'
 import { TokenCounts } from '../../src/memory/tokens.ts'
 import { calls, ScriptedClient } from '../../src/testing/index.ts'
-
-const look = tool({
-  name: 'look',
-  description: 'Looks',
-  parameters: { type: 'object', properties: {} },
-  effect: 'read',
-  repeatable: true,
-  execute: () => 'found '.repeat(100),
-})
+import { look } from './look.ts'
 
 describe('seed 004, the context window', () => {
   it('004-51 takes no request for more than nine tenths of the window', async () => {

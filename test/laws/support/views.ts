@@ -1,6 +1,20 @@
 import { TokenCounts } from '../../../src/memory/tokens.ts'
 import type { View } from '../../../src/memory/view.ts'
 import type { Message } from '../../../src/messages.ts'
+import { jsonProtocol } from '../../../src/protocol/json.ts'
+import { nativeProtocol } from '../../../src/protocol/native.ts'
+
+/** A request as each protocol writes it, around the messages of a view. */
+export const protocols = [nativeProtocol, jsonProtocol]
+
+export const frame = {
+  instructions: 'Be brief.',
+  tools: [{ name: 'search', description: 'Finds', parameters: { type: 'object', properties: {} } }],
+  toolsets: [],
+  planning: 'auto',
+  first: true,
+  landing: true,
+} as const
 
 /** `value` itself, with everything in it frozen. */
 export function frozen<T>(value: T): T {
