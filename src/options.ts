@@ -38,102 +38,152 @@ export function checkMembers(owner: string, value: unknown, checks: Checks, path
   raise(owner, isBag(value) ? findWrong(value, checks, path) : notABag(value, path))
 }
 
+// Functions that make checks are marked as free of side effects: a bundler then drops the checks that nobody uses.
+
 /** Any text, also an empty one. */
-export const text = (): Check => that('a string', (value) => typeof value === 'string')
+/* @__NO_SIDE_EFFECTS__ */
+export function text(): Check {
+  return that('a string', (value) => typeof value === 'string')
+}
 
 /** A text with something in it besides blanks. */
-export const filledText = (): Check =>
-  that('a string that is not empty', (value) => typeof value === 'string' && value.trim() !== '')
+/* @__NO_SIDE_EFFECTS__ */
+export function filledText(): Check {
+  return that('a string that is not empty', (value) => typeof value === 'string' && value.trim() !== '')
+}
 
 /** Both ends included. */
-export const integer = (min: number, max = Number.MAX_SAFE_INTEGER): Check =>
-  that(
+/* @__NO_SIDE_EFFECTS__ */
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER): Check {
+  return that(
     max === Number.MAX_SAFE_INTEGER ? `an integer of at least ${min}` : `an integer from ${min} to ${max}`,
     (value) => Number.isSafeInteger(value) && isBetween(value, min, max),
   )
+}
 
 /** Finite, both ends included. */
-export const number = (min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY): Check =>
-  that(numberWanted(min, max), (value) => Number.isFinite(value) && isBetween(value, min, max))
+/* @__NO_SIDE_EFFECTS__ */
+export function number(min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY): Check {
+  return that(numberWanted(min, max), (value) => Number.isFinite(value) && isBetween(value, min, max))
+}
 
 /** A time of more than 0 ms; `Infinity` is not one, leave the option out instead. */
-export const positiveMs = (): Check =>
-  that(
+/* @__NO_SIDE_EFFECTS__ */
+export function positiveMs(): Check {
+  return that(
     'a number of milliseconds greater than 0',
     (value) => typeof value === 'number' && Number.isFinite(value) && value > 0,
   )
+}
 
-export const flag = (): Check => that('true or false', (value) => typeof value === 'boolean')
+/* @__NO_SIDE_EFFECTS__ */
+export function flag(): Check {
+  return that('true or false', (value) => typeof value === 'boolean')
+}
 
-export const fn = (): Check => that('a function', (value) => typeof value === 'function')
+/* @__NO_SIDE_EFFECTS__ */
+export function fn(): Check {
+  return that('a function', (value) => typeof value === 'function')
+}
 
-export const oneOf = (...values: readonly (string | number | boolean | null)[]): Check =>
-  that(
+/* @__NO_SIDE_EFFECTS__ */
+export function oneOf(...values: readonly (string | number | boolean | null)[]): Check {
+  return that(
     `one of ${values.map((value) => JSON.stringify(value)).join(', ')}`,
     (value) => (values as readonly unknown[]).includes(value), // widened only to compare
   )
+}
 
 /** An object; with `shape`, one with these members and no others. */
-export const object = (shape?: Checks): Check => ({
-  wanted: 'an object',
-  find: (value, path) => {
-    if (!isBag(value)) return notABag(value, path)
-    return shape && (findUnknown(value, shape, path) ?? findWrong(value, shape, path))
-  },
-})
+/* @__NO_SIDE_EFFECTS__ */
+export function object(shape?: Checks): Check {
+  return {
+    wanted: 'an object',
+    find: (value, path) => {
+      if (!isBag(value)) return notABag(value, path)
+      return shape && (findUnknown(value, shape, path) ?? findWrong(value, shape, path))
+    },
+  }
+}
 
-export const list = (of: Check): Check => ({
-  wanted: `an array of which each item is ${of.wanted}`,
-  find: (value, path) => {
-    if (!Array.isArray(value)) return { path, says: 'must be an array', value }
-    // Not `findIndex`: the holes of a sparse array are wrong too.
-    for (let index = 0; index < value.length; index += 1) {
-      const fault = of.find(value[index], `${path}[${index}]`)
-      if (fault) return fault
-    }
-    return undefined
-  },
-})
+/* @__NO_SIDE_EFFECTS__ */
+export function list(of: Check): Check {
+  return {
+    wanted: `an array of which each item is ${of.wanted}`,
+    find: (value, path) => {
+      if (!Array.isArray(value)) return { path, says: 'must be an array', value }
+      // Not `findIndex`: the holes of a sparse array are wrong too.
+      for (let index = 0; index < value.length; index += 1) {
+        const fault = of.find(value[index], `${path}[${index}]`)
+        if (fault) return fault
+      }
+      return undefined
+    },
+  }
+}
 
 /** An object in which every member is `of`, whatever its name. */
-export const record = (of: Check): Check => ({
-  wanted: `an object of which each member is ${of.wanted}`,
-  find: (value, path) => {
-    if (!isBag(value)) return notABag(value, path)
-    for (const [name, each] of Object.entries(value)) {
-      const fault = of.find(each, `${path}.${name}`)
-      if (fault) return fault
-    }
-    return undefined
-  },
-})
+/* @__NO_SIDE_EFFECTS__ */
+export function record(of: Check): Check {
+  return {
+    wanted: `an object of which each member is ${of.wanted}`,
+    find: (value, path) => {
+      if (!isBag(value)) return notABag(value, path)
+      for (const [name, each] of Object.entries(value)) {
+        const fault = of.find(each, `${path}.${name}`)
+        if (fault) return fault
+      }
+      return undefined
+    },
+  }
+}
 
-export const optional = (check: Check): Check => ({
-  ...check,
-  isOptional: true,
-  find: (value, path) => (value === undefined ? undefined : check.find(value, path)),
-})
+/* @__NO_SIDE_EFFECTS__ */
+export function optional(check: Check): Check {
+  return {
+    ...check,
+    isOptional: true,
+    find: (value, path) => (value === undefined ? undefined : check.find(value, path)),
+  }
+}
 
 /** Fits if one of `checks` does. */
-export const either = (...checks: readonly Check[]): Check =>
-  that(checks.map(({ wanted }) => wanted).join(', or '), (value) =>
+/* @__NO_SIDE_EFFECTS__ */
+export function either(...checks: readonly Check[]): Check {
+  return that(checks.map(({ wanted }) => wanted).join(', or '), (value) =>
     checks.some((check) => !check.find(value, '')),
   )
+}
 
 /** Keeps the value, and everything in it, out of messages and errors: for credentials and what may hold them. */
-export const hidden = (check: Check): Check => ({
-  ...check,
-  find: (value, path) => {
-    const fault = check.find(value, path)
-    return fault && { ...fault, value: hiddenValue }
-  },
-})
+/* @__NO_SIDE_EFFECTS__ */
+export function hidden(check: Check): Check {
+  return {
+    ...check,
+    find: (value, path) => {
+      const fault = check.find(value, path)
+      return fault && { ...fault, value: hiddenValue }
+    },
+  }
+}
 
 /** Whatever `test` accepts; `wanted` completes "must be …". */
-export const that = (wanted: string, test: (value: unknown) => boolean): Check => ({
-  wanted,
-  find: (value, path) => (test(value) ? undefined : { path, says: `must be ${wanted}`, value }),
-})
+/* @__NO_SIDE_EFFECTS__ */
+export function that(wanted: string, test: (value: unknown) => boolean): Check {
+  return {
+    wanted,
+    find: (value, path) => (test(value) ? undefined : { path, says: `must be ${wanted}`, value }),
+  }
+}
+
+/** The checks of two parts of an option bag. */
+/* @__NO_SIDE_EFFECTS__ */
+export function joined<Some extends Checks, Others extends Checks>(
+  some: Some,
+  others: Others,
+): Some & Others {
+  return { ...some, ...others }
+}
 
 /** The same options but for those that are undefined, which count as absent: to be spread over defaults. */
 export function given<Options extends object>(options: Options | undefined): Options {

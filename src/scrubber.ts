@@ -9,7 +9,7 @@ import { hasCodePoints, type SecretEntry, secretLabel, setOwn } from './secret.t
  */
 export class Scrubber {
   /** Replaces nothing. */
-  static readonly none: Scrubber = new Scrubber([])
+  static readonly none: Scrubber = /* @__PURE__ */ new Scrubber([])
 
   /** True if there is nothing to hide: everything is then returned as it is, at no cost. */
   readonly isEmpty: boolean
@@ -93,7 +93,10 @@ export interface ScrubStream {
   end(): string
 }
 
-const passingStream: ScrubStream = Object.freeze({ push: (text: string) => text, end: () => '' })
+const passingStream: ScrubStream = /* @__PURE__ */ Object.freeze({
+  push: (text: string) => text,
+  end: () => '',
+})
 
 function isContainer(value: unknown): value is object {
   return typeof value === 'object' && value !== null && (Array.isArray(value) || isPlainObject(value))

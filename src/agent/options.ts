@@ -11,6 +11,7 @@ import {
   flag,
   fn,
   integer,
+  joined,
   list,
   number,
   object,
@@ -192,17 +193,22 @@ export type UnknownOutcomeHandler = (
 /** For work that takes many steps: 50 model calls within five minutes. `new Agent({ ...autonomous, client })`. */
 export const autonomous = { maxIterations: 50, timeoutMs: 300_000 } as const satisfies RunLimits
 
-const withMethods = (wanted: string, ...names: readonly string[]): Check =>
-  that(wanted, (value) => {
+/* @__NO_SIDE_EFFECTS__ */
+function withMethods(wanted: string, ...names: readonly string[]): Check {
+  return that(wanted, (value) => {
     if (typeof value !== 'object' || value === null) return false
     return names.every((name) => typeof Reflect.get(value, name) === 'function')
   })
+}
 
 /** `check`, or this one value; what `check` finds wrong is told as it is. */
-const orElse = (value: unknown, check: Check): Check => ({
-  wanted: `${String(value)}, or ${check.wanted}`,
-  find: (given, path) => (given === value ? undefined : check.find(given, path)),
-})
+/* @__NO_SIDE_EFFECTS__ */
+function orElse(value: unknown, check: Check): Check {
+  return {
+    wanted: `${String(value)}, or ${check.wanted}`,
+    find: (given, path) => (given === value ? undefined : check.find(given, path)),
+  }
+}
 
 const client = that(
   'an LLMClient with provider, model, capabilities and call(), or "provider/model"',
@@ -237,8 +243,7 @@ const limitChecks: Checks = {
   onLimit: optional(oneOf('throw', 'land', 'stop')),
 }
 
-export const agentChecks: Checks = {
-  ...limitChecks,
+export const agentChecks: Checks = joined(limitChecks, {
   client,
   providers: optional(withMethods('a ProviderRegistry', 'resolve')),
   ownsClient: optional(flag()),
@@ -281,27 +286,24 @@ export const agentChecks: Checks = {
     withMethods('a Logger with debug, info, warn and error', 'debug', 'info', 'warn', 'error'),
   ),
   runtime: optional(runtimeCheck),
-}
+})
 
-export const partChecks: Checks = {
-  ...limitChecks,
+export const partChecks: Checks = joined(limitChecks, {
   signal: optional(withMethods('an AbortSignal', 'addEventListener', 'removeEventListener')),
   context: optional(that('anything', () => true)),
   principal: optional(filledText()),
   params: optional(modelParamsCheck()),
   stream: optional(flag()),
-}
+})
 
-export const runChecks: Checks = {
-  ...partChecks,
+export const runChecks: Checks = joined(partChecks, {
   conversation: optional(filledText()),
   history: optional(that('an array of messages', Array.isArray)),
-}
+})
 
-export const resumeChecks: Checks = { ...partChecks, decisions: optional(decisionsCheck) }
+export const resumeChecks: Checks = joined(partChecks, { decisions: optional(decisionsCheck) })
 
-export const recoverChecks: Checks = {
-  ...partChecks,
+export const recoverChecks: Checks = joined(partChecks, {
   concurrency: optional(integer(1, 1000)),
   idleMs: optional(number(0)),
-}
+})

@@ -89,8 +89,9 @@ export interface ModelParams {
 }
 
 /** What sampling settings have to be. A function, so that bundles without it are without it. */
-export const modelParamsCheck = (): Check =>
-  object({
+/* @__NO_SIDE_EFFECTS__ */
+export function modelParamsCheck(): Check {
+  return object({
     temperature: optional(number(0)),
     topP: optional(number(0, 1)),
     maxOutputTokens: optional(integer(1)),
@@ -100,6 +101,7 @@ export const modelParamsCheck = (): Check =>
     parallelToolCalls: optional(flag()),
     extra: optional(object()),
   })
+}
 
 export interface CallOptions {
   readonly signal?: AbortSignal

@@ -16,7 +16,7 @@ import { corrected, landingText, outputInstructions, sections, toolsetSection } 
  * The provider's own tool calling. A plan is a call of the reserved tool `plan`; text beside calls is the step's
  * thought; text alone is final.
  */
-export const nativeProtocol: Protocol = speaking(withPlans)
+export const nativeProtocol: Protocol = /* @__PURE__ */ speaking(withPlans)
 
 /** The same for conversations that grow: plans that were written for one request are not written anew for the next. */
 export function growingNativeProtocol(): Protocol {

@@ -1,9 +1,10 @@
 import type { ClientMiddleware, LLMChunk, LLMClient } from '../client/client.ts'
 import { isLLMError } from '../client/thrown.ts'
-import { type LLMError, type LLMErrorKind, llmErrorKinds } from '../errors.ts'
-import { type Check, checkMembers, checkOptions, either, fn, list, oneOf, optional } from '../options.ts'
+import type { LLMError, LLMErrorKind } from '../errors.ts'
+import { type Check, checkMembers, checkOptions, either, fn, optional } from '../options.ts'
 import { type Candidate, candidatesCheck, clientOf } from './candidate.ts'
 import { MadeRequests, misfit } from './request-for.ts'
+import { errorKinds } from './retry.ts'
 import { untilAnswered } from './until-answered.ts'
 import { type Ask, closeAll, failureOf, nameOf, replyOf, signed, tell, wrapped } from './wrapped.ts'
 
@@ -41,7 +42,7 @@ export function failover(
 }
 
 export const failoverChecks: Record<keyof FailoverOptions, Check> = {
-  when: optional(either(fn(), list(oneOf(...llmErrorKinds)))),
+  when: optional(either(fn(), errorKinds())),
 }
 
 /** One client of several: the first is what it looks like, the others stand behind it in their order. */

@@ -90,7 +90,10 @@ export function rateLimit(options: RateLimitOptions = {}): RateLimit {
   )
 }
 
-const limit = () => optional(integer(1, 1_000_000_000))
+/* @__NO_SIDE_EFFECTS__ */
+function limit(): Check {
+  return optional(integer(1, 1_000_000_000))
+}
 
 const checks: Record<keyof RateLimitOptions, Check> = {
   requestsPerMinute: limit(),

@@ -10,6 +10,7 @@ import {
   fn,
   given,
   integer,
+  joined,
   list,
   number,
   object,
@@ -221,18 +222,23 @@ function policyOf(options: RetryPolicy, runtime: Policy['runtime']): Policy {
   }
 }
 
+/** What an option has to be that takes kinds of failures. */
+/* @__NO_SIDE_EFFECTS__ */
+export function errorKinds(): Check {
+  return list(oneOf(...llmErrorKinds))
+}
+
 const policyChecks: Record<keyof RetryPolicy, Check> = {
   attempts: optional(integer(1)),
   minDelayMs: optional(number(0)),
   factor: optional(number(1)),
   maxDelayMs: optional(number(0)),
   jitter: optional(oneOf('full', 'equal', 'none')),
-  retryOn: optional(either(fn(), list(oneOf(...llmErrorKinds)))),
+  retryOn: optional(either(fn(), errorKinds())),
   maxRetryAfterMs: optional(number(0)),
 }
 
-export const retryChecks: Record<keyof RetryOptions, Check> = {
-  ...policyChecks,
+export const retryChecks: Record<keyof RetryOptions, Check> = joined(policyChecks, {
   policies: optional(record(object(policyChecks))),
   runtime: optional(runtimeCheck),
-}
+})

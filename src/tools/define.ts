@@ -1,6 +1,7 @@
 import { ConfigurationError, InvalidToolSchemaError, isTercetError, messageOf } from '../errors.ts'
 import type { JsonObject, JsonSchema } from '../json.ts'
 import {
+  type Check,
   type Checks,
   checkMembers,
   checkOptions,
@@ -103,7 +104,10 @@ export function parametersSchema(toolName: string, schema: CompiledSchema): Json
   }
 }
 
-const anySchema = () => that('a schema: zod, another Standard Schema, or a JSON Schema object', isSchema)
+/* @__NO_SIDE_EFFECTS__ */
+function anySchema(): Check {
+  return that('a schema: zod, another Standard Schema, or a JSON Schema object', isSchema)
+}
 
 const toolChecks: Checks = {
   name: that(

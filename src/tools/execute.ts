@@ -114,7 +114,7 @@ type Ending =
 
 const failed = (code: string, message: string) => ({ status: 'failed', error: { code, message } }) as const
 
-const notBegun = failed('aborted', 'The run was stopped before this call began.')
+const notBegun = /* @__PURE__ */ failed('aborted', 'The run was stopped before this call began.')
 
 function unknownTool({ toolName }: ToolCall, tools: ToolSource): Ending {
   const available = tools.names()

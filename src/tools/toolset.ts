@@ -45,6 +45,8 @@ export class ToolSet {
   #config: ConfigSource
   readonly #configSchema: CompiledSchema | undefined
   readonly #schemas = new Map<Tool, ToolSchemas>()
+  /** For the registry and the executor alone. */
+  declare readonly [access]: ToolSetAccess
 
   /**
    * @throws ConfigurationError for a wrong option, a config that does not fit `configSchema` or the `config` of a tool,
@@ -72,6 +74,13 @@ export class ToolSet {
     this.#configSchema = configSchema && new CompiledSchema(configSchema)
     this.#check(config)
     this.#config = config
+    // Defined here: a class with such a member is kept by bundlers, also for those who have no sets.
+    const given: ToolSetAccess = {
+      schemasOf: (tool) => this.#schemas.get(tool),
+      static: () => openConfig(typeof this.#config === 'function' ? {} : this.#config),
+      open: (scope) => this.#open(scope),
+    }
+    Object.defineProperty(this, access, { value: given })
     Object.freeze(this)
   }
 
@@ -88,15 +97,6 @@ export class ToolSet {
 
   toJSON(): { name: string; description: string; tools: string[] } {
     return { name: this.name, description: this.description, tools: this.tools.map(({ name }) => name) }
-  }
-
-  /** For the registry and the executor alone. */
-  get [access](): ToolSetAccess {
-    return {
-      schemasOf: (tool) => this.#schemas.get(tool),
-      static: () => openConfig(typeof this.#config === 'function' ? {} : this.#config),
-      open: (scope) => this.#open(scope),
-    }
   }
 
   async #open(scope: ConfigScope): Promise<OpenToolConfig> {

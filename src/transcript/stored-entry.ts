@@ -74,8 +74,9 @@ export function checkEntry(value: unknown, place: EntryPlace): Entry {
   return value as unknown as Entry
 }
 
-const parses = (wanted: string, parse: (value: unknown) => unknown): Check =>
-  that(wanted, (value) => {
+/* @__NO_SIDE_EFFECTS__ */
+function parses(wanted: string, parse: (value: unknown) => unknown): Check {
+  return that(wanted, (value) => {
     try {
       parse(value)
       return true
@@ -83,19 +84,23 @@ const parses = (wanted: string, parse: (value: unknown) => unknown): Check =>
       return false
     }
   })
+}
 
 /** An object with these members, and perhaps more: a later version may add some. */
-const members = (shape: Checks): Check => ({
-  wanted: 'an object',
-  find: (value, path) => {
-    if (!isJsonObject(value)) return { path, says: 'must be an object', value }
-    for (const [name, check] of Object.entries(shape)) {
-      const fault = check.find(value[name], `${path}.${name}`)
-      if (fault) return fault
-    }
-    return undefined
-  },
-})
+/* @__NO_SIDE_EFFECTS__ */
+function members(shape: Checks): Check {
+  return {
+    wanted: 'an object',
+    find: (value, path) => {
+      if (!isJsonObject(value)) return { path, says: 'must be an object', value }
+      for (const [name, check] of Object.entries(shape)) {
+        const fault = check.find(value[name], `${path}.${name}`)
+        if (fault) return fault
+      }
+      return undefined
+    },
+  }
+}
 
 const message = parses('a message', (value) => parseMessage(value, 'message'))
 
@@ -157,6 +162,7 @@ const decision = variant('decision', 'decision', {
 } satisfies Record<Decision['decision'], Checks>)
 
 /** An object of one of these shapes, by the name that its member `key` has. */
+/* @__NO_SIDE_EFFECTS__ */
 function variant(key: string, what: string, byName: Readonly<Record<string, Checks>>): Check {
   return {
     wanted: `a ${what}`,
