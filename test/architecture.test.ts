@@ -90,6 +90,20 @@ describe('the source', () => {
     expect(rootViolations(sources)).toEqual([])
   })
 
+  test('has under a virtual clock loaded whatever a run may load', () => {
+    const lateIn = (path: string) =>
+      importsOf(new Map([[path, sources.get(path) ?? '']]))
+        .filter(({ lazy }) => lazy)
+        .map(({ specifier, target }) => target ?? specifier)
+    const late = [...sources.keys()]
+      .filter(
+        (path) => !['providers', 'stores', 'testing'].some((folder) => path.startsWith(`src/${folder}/`)),
+      )
+      .flatMap(lateIn)
+      .filter((name) => !lazyInRoot.includes(name))
+    expect(lateIn('src/testing/late-modules.ts').sort()).toEqual([...new Set(late)].sort())
+  })
+
   test('re-exports in the package entries only, and the two that are barrels do nothing else', () => {
     expect(barrelViolations(sources)).toEqual([])
   })

@@ -3,24 +3,12 @@ import { judge, type Verdict } from '../guard/policy.ts'
 import type { ToolCall, ToolResult } from '../messages.ts'
 import { unfitResult } from '../tools/execute.ts'
 import type { Decision } from '../transcript/entry.ts'
-import type { PlannedCall } from '../transcript/next.ts'
+import { type PlannedCall, repeatLevels } from '../transcript/next.ts'
 import { askApproval } from './ask-approval.ts'
-import { notExecuted, refusalOf } from './refuse-call.ts'
+import { type Admission, hookedCall } from './free-call.ts'
+import { notExecuted, type Refusal } from './refuse-call.ts'
 import type { Run } from './run.ts'
 import { settleUnknown } from './unknown-outcome.ts'
-
-/** What becomes of a planned call. */
-export type Admission =
-  | {
-      readonly admit: 'execute'
-      /** As it is executed. */
-      readonly call: ToolCall
-      /** Said to the model below its result. */
-      readonly note?: string
-    }
-  | { readonly admit: 'answer'; readonly result: ToolResult }
-  /** For somebody's decision. */
-  | { readonly admit: 'wait' }
 
 /** Whether a call is executed now, and as what: what was decided, what is known of it, the hooks and the policy have their say. */
 export async function admitCall(
@@ -49,9 +37,24 @@ export async function admitCall(
   return { admit: 'wait' }
 }
 
-/** As the hooks leave it. Which call it is is not theirs to say. */
-async function hookedCall(run: Run, call: ToolCall): Promise<ToolCall> {
-  return { ...(await run.hook('beforeTool', call)), id: call.id }
+/** Why a planned call is not executed, whatever anyone decided. */
+function refusalOf({ call, verdict }: PlannedCall, exclusive: ToolCall | undefined): Refusal | undefined {
+  if (verdict === 'skip') {
+    return { code: 'not_executed', message: 'Not executed: the run has used all its tool rounds.' }
+  }
+  if (verdict === 'block') {
+    const message =
+      `Not executed: "${call.toolName}" was called with these parameters ${repeatLevels.nudge} times and gave the same ` +
+      'result each time. Use what you have, or try something else.'
+    return { code: 'no_progress', message }
+  }
+  if (exclusive && exclusive.id !== call.id) {
+    return {
+      code: 'not_executed',
+      message: `Not executed: "${exclusive.toolName}" runs alone. Call it again if you still need it.`,
+    }
+  }
+  return undefined
 }
 
 function unfitResultOf(run: Run, call: ToolCall): Promise<ToolResult | undefined> {

@@ -43,7 +43,7 @@ import {
   runChecks,
 } from './options.ts'
 import { performRun, type RunOrder } from './perform-run.ts'
-import { type RecoverOptions, recoverRuns } from './recover.ts'
+import type { RecoverOptions } from './recover.ts'
 import { type OnLimit, unwrap } from './result.ts'
 import { type RunSnapshot, snapshots } from './run-snapshot.ts'
 import { RunStream } from './run-stream.ts'
@@ -77,6 +77,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     this.description = options.description ?? ''
     const runtime = createRuntime(options.runtime)
     const clientWith = clientOf(options, runtime)
+    let pLimit: ReturnType<AgentParts['pLimit']> | undefined
     this.#parts = {
       agentName: this.name,
       client: clientWith(),
@@ -88,6 +89,10 @@ export class Agent<Answer = string> implements AsyncDisposable {
       counts: new TokenCounts(options.countTokens),
       repair: growingRepair(),
       native: growingNativeProtocol(),
+      pLimit: () => {
+        pLimit ??= import('p-limit')
+        return pLimit
+      },
       output: options.output && new CompiledSchema(options.output),
       onRequest: (request) => {
         this.#lastRequest = request
@@ -167,6 +172,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
         'store',
         'recover() needs the option store: without one, nothing outlives a crash.',
       )
+    const { recoverRuns } = await import('./recover.ts')
     const recovered = recoverRuns(store, options, this.#parts.runtime.now(), {
       isRunning: (id) => this.#conversations.get(id).isRunning,
       resume: (id, rest) => this.resumeStream(id, rest).result,

@@ -1,4 +1,3 @@
-import pLimit from 'p-limit'
 import { linkedController } from '../abort.ts'
 import type { TercetError } from '../errors.ts'
 import { type ToolCall, type ToolResult, toolMessage } from '../messages.ts'
@@ -6,7 +5,7 @@ import { type ExecutionScope, executeToolCall } from '../tools/execute.ts'
 import type { ToolConversation } from '../tools/tool.ts'
 import { type PlannedCall, repeatLevels } from '../transcript/next.ts'
 import { fingerprint, isUndecided } from '../transcript/transcript.ts'
-import { type Admission, admitCall } from './admit-call.ts'
+import { type Admission, admitFree, isFree } from './free-call.ts'
 import { notExecuted, type Refusal } from './refuse-call.ts'
 import type { Run } from './run.ts'
 
@@ -25,15 +24,19 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
   const signal = others?.controller.signal ?? run.signal
   let fatal: TercetError | undefined
   // Most steps have one call, which waits for nobody.
-  const limited = (atOnce: number) => (planned.length === 1 ? alone : pLimit(atOnce))
+  const limited = planned.length === 1 ? () => alone : (await run.settings.pLimit()).default
   const limit = limited(run.settings.toolConcurrency)
   const oneByOne = limited(1)
   const exclusive = exclusiveOf(run, planned)
+  // Before any of them begins, so that they begin in their order.
+  const admit = planned.every((plan) => isFree(run, plan, exclusive))
+    ? admitFree
+    : (await import('./admit-call.ts')).admitCall
 
   const work = async (plan: PlannedCall): Promise<void> => {
     try {
       // Not `??= await`: a call after a fatal one is not begun, but it is answered.
-      const ended = await answer(run, plan, exclusive, signal)
+      const ended = await answer(run, plan, (it) => admit(run, it, exclusive), signal)
       fatal ??= ended
       if (fatal) others?.controller.abort(fatal)
     } catch (error) {
@@ -111,7 +114,7 @@ const stopped: Refusal = {
 async function answer(
   run: Run,
   plan: PlannedCall,
-  exclusive: ToolCall | undefined,
+  admit: (plan: PlannedCall) => Promise<Admission>,
   signal: AbortSignal,
 ): Promise<TercetError | undefined> {
   const { call } = plan
@@ -125,7 +128,7 @@ async function answer(
   }
   let admission: Admission
   try {
-    admission = await withinBudget(run, await admitCall(run, plan, exclusive))
+    admission = await withinBudget(run, await admit(plan))
   } catch (error) {
     await stop()
     throw error

@@ -12,7 +12,6 @@ import type { Decisions } from './decisions.ts'
 import type { EventQueue } from './event-queue.ts'
 import { runLoop } from './loop.ts'
 import { prepare } from './prepare.ts'
-import { resumeRun } from './resume-run.ts'
 import { Run } from './run.ts'
 import { isBudgetExceeded, RunBudget } from './run-budget.ts'
 import type { RunSettings } from './settings.ts'
@@ -62,7 +61,7 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
   let ended: Ended
   try {
     await run.wait(turn)
-    await run.wait(prepare(order.settings))
+    await run.wait(prepare(order.settings, !('input' in work)))
     startTimer(run, controller, timer.signal)
     await run.wait(conversation.load())
     if ('input' in work) {
@@ -71,6 +70,7 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
       begun = true
       await run.hook('onMessage', message)
     } else {
+      const { resumeRun } = await import('./resume-run.ts')
       begun = await resumeRun(run, work.decisions, () => start(run))
     }
     const { budget } = order.settings

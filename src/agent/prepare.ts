@@ -5,17 +5,23 @@ import type { RunSettings } from './settings.ts'
  * Loads the modules that only some agents need, before a run's time begins to count: a run never waits for a file in the
  * middle, and an agent without tools in JSON Schema, say, never loads their validator.
  */
-export async function prepare({ client, protocol, output, registry, compactor }: RunSettings): Promise<void> {
+export async function prepare(
+  { client, protocol, output, registry, compactor, toolPolicy }: RunSettings,
+  isResumed: boolean,
+): Promise<void> {
   const speaksJson = protocol === 'json' || (protocol === 'auto' && !client.capabilities.tools)
   const schemas = registry.list().map(({ parameters }) => parameters)
   if (output) schemas.push(output.source)
   const hasJsonSchemas = schemas.some((schema) => schema !== undefined && !isStandardSchema(schema))
-  if (!speaksJson && !output && !hasJsonSchemas && !compactor) return
+  const isAsked = toolPolicy !== undefined || isResumed
+  if (!speaksJson && !output && !hasJsonSchemas && !compactor && !isAsked) return
   await Promise.all([
     speaksJson && import('../protocol/json.ts'),
     output && import('./answer.ts'),
     output && import('../protocol/partial-output.ts'),
     hasJsonSchemas && import('../tools/json-validator.ts'),
     compactor && import('./compact.ts'),
+    isAsked && import('./admit-call.ts'),
+    isResumed && import('./resume-run.ts'),
   ])
 }

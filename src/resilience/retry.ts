@@ -1,4 +1,3 @@
-import pRetry from 'p-retry'
 import { type ArrivingGenerator, passing } from '../client/arrived.ts'
 import type { CallOptions, ClientMiddleware, LLMChunk, LLMClient } from '../client/client.ts'
 import { clientError, isLLMError } from '../client/thrown.ts'
@@ -126,26 +125,55 @@ interface Broken {
 }
 
 /** Tries until a reply has begun: something is there that a reader would see, or all of it. Goes on after `broken`. */
-function begin(
+async function begin(
   open: () => ArrivingGenerator,
   client: LLMClient,
   policy: Policy,
   options: CallOptions | undefined,
   broken: Broken | undefined,
-) {
-  const before = broken ? broken.attempt - 1 : 0
-  const tried = async (number: number) => {
-    const attempt = before + number
-    if (attempt === broken?.attempt) throw broken.error
-    const chunks = open()
-    const begun: LLMChunk[] = []
-    for (let step = await chunks.next(); !step.done; step = await chunks.next()) {
-      begun.push(step.value)
-      // Pieces of calls are held back: nobody reads them, so they need no retraction.
-      if (step.value.type !== 'tool_call') break
-    }
-    return { chunks, begun, attempt }
+): Promise<Begun> {
+  if (broken) return beginAgain(open, client, policy, options, broken)
+  try {
+    return await begunBy(open, 1)
+  } catch (error) {
+    return beginAgain(open, client, policy, options, { error, attempt: 1 })
   }
+}
+
+/** A reply of which something is there. */
+interface Begun {
+  readonly chunks: ArrivingGenerator
+  readonly begun: readonly LLMChunk[]
+  readonly attempt: number
+}
+
+async function begunBy(open: () => ArrivingGenerator, attempt: number): Promise<Begun> {
+  const chunks = open()
+  const begun: LLMChunk[] = []
+  for (let step = await chunks.next(); !step.done; step = await chunks.next()) {
+    begun.push(step.value)
+    // Pieces of calls are held back: nobody reads them, so they need no retraction.
+    if (step.value.type !== 'tool_call') break
+  }
+  return { chunks, begun, attempt }
+}
+
+async function beginAgain(
+  open: () => ArrivingGenerator,
+  client: LLMClient,
+  policy: Policy,
+  options: CallOptions | undefined,
+  broken: Broken,
+): Promise<Begun> {
+  const { error, attempt: failed } = broken
+  if (failed === policy.attempts || (isLLMError(error) && error.kind === 'aborted')) throw error
+  const before = failed - 1
+  const tried = async (number: number) => {
+    if (number === 1) throw error
+    return begunBy(open, before + number)
+  }
+  // Loaded late: most calls need no second attempt.
+  const { default: pRetry } = await import('p-retry')
   return pRetry(tried, {
     retries: policy.attempts - 1 - before,
     minTimeout: 0,

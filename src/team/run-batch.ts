@@ -1,4 +1,3 @@
-import pLimit from 'p-limit'
 import { linkedController, untilAborted } from '../abort.ts'
 import type { Agent } from '../agent/agent.ts'
 import { type PartOptions, partChecks } from '../agent/options.ts'
@@ -65,6 +64,7 @@ export async function runBatch<Answer = string>(
   checkMembers('runBatch()', { inputs }, { inputs: that('an array of inputs', Array.isArray) })
   const contents = inputs.map((input, index) => parseContent(input, `inputs[${index}]`))
   const { concurrency = 4, batchId, onProgress, ...given } = options
+  const { default: pLimit } = await import('p-limit')
   // Should one of them throw, the others are stopped: nobody would hear of them.
   const { controller, unlink } = linkedController(given.signal)
   const part = { ...given, signal: controller.signal }

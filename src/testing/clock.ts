@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers'
 import { type Check, checkOptions, flag, number, optional } from '../options.ts'
 import type { Runtime } from '../runtime.ts'
+import { loadLateModules } from './late-modules.ts'
 
 export interface VirtualClockOptions {
   /** What `now()` says at first, in milliseconds. Default: 0. */
@@ -39,8 +40,11 @@ export function virtualClock(options: VirtualClockOptions = {}): VirtualClock {
   let ids = 0
   let changes = 0
   let watching = false
+  let loading: Promise<void> | undefined
 
   async function settle(): Promise<void> {
+    loading ??= loadLateModules()
+    await loading
     let seen: number
     do {
       seen = changes

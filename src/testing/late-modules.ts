@@ -1,0 +1,19 @@
+/**
+ * Loads what the library loads only when a run needs it. That takes real time, which a virtual clock does not see: it would
+ * move on to the end of the run's time meanwhile.
+ */
+export async function loadLateModules(): Promise<void> {
+  await Promise.all([
+    import('p-limit'),
+    import('p-retry'),
+    import('../agent/admit-call.ts'),
+    import('../agent/answer.ts'),
+    import('../agent/compact.ts'),
+    import('../agent/compact-conversation.ts'),
+    import('../agent/recover.ts'),
+    import('../agent/resume-run.ts'),
+    import('../protocol/json.ts'),
+    import('../protocol/partial-output.ts'),
+    import('../tools/json-validator.ts'),
+  ])
+}
