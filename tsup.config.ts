@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs'
-import { relative, resolve } from 'node:path'
+import { dirname, relative, resolve } from 'node:path'
 import type { Plugin } from 'esbuild'
 import { defineConfig } from 'tsup'
 
 const root = 'src/index.ts'
+
+/** Where the root's `Agent`, `secret`, `tool` and `ToolSet` come from. */
+const agent = ['src/agent/agent.ts', 'src/secret.ts', 'src/tools/define.ts', 'src/tools/toolset.ts']
 
 const entry = {
   index: root,
@@ -41,11 +44,16 @@ export default defineConfig(({ dts }) => ({
  * esbuild makes a chunk for each set of entries that have a module in common, where a module that is loaded later is an
  * entry, too. That would be dozens, of which the root would load nearly all, each at the cost of a file. So entries are made
  * to have more in common: what the root shares with the other entries becomes one chunk, and the rest of the root another.
+ *
+ * What an agent loads later and the root exports as well is built a second time, by itself: a bundler that splits code by
+ * files, as esbuild does, would otherwise load it with the agent.
  */
 const fewChunks: Plugin = {
   name: 'few-chunks',
-  setup({ esbuild, onStart, onLoad }) {
+  setup({ esbuild, onStart, onResolve, onLoad }) {
+    /** What a file is made to import beside its own imports. */
     const added = new Map<string, readonly string[]>()
+    const copied = new Set<string>()
 
     onStart(async () => {
       const { metafile } = await esbuild.build({
@@ -60,27 +68,40 @@ const fewChunks: Plugin = {
       })
       const importsOf = (path: string, kind: string) =>
         (metafile.inputs[path]?.imports ?? []).filter((each) => !each.external && each.kind === kind)
-      const loadedWith = (start: string): ReadonlySet<string> => {
-        const loaded = new Set([start])
+      const loadedWith = (...start: readonly string[]): ReadonlySet<string> => {
+        const loaded = new Set(start)
         for (const path of loaded)
           for (const next of importsOf(path, 'import-statement')) loaded.add(next.path)
         return loaded
       }
-      const lateIn = (paths: Iterable<string>) =>
+      const lateIn = (paths: ReadonlySet<string>) =>
         [...paths].flatMap((path) => importsOf(path, 'dynamic-import').map((each) => each.path))
+
       const { index: _, testing, ...others } = entry
-      const loadedByRoot = loadedWith(root)
-      const loadedByOthers = new Set(Object.values(others).flatMap((path) => [...loadedWith(path)]))
-      const shared = [...loadedByRoot].filter((path) => loadedByOthers.has(path))
-      for (const path of [...Object.values(others), ...lateIn(loadedByOthers)]) added.set(path, shared)
-      for (const path of [testing, ...lateIn(loadedByRoot)]) added.set(path, [root])
+      const byRoot = loadedWith(root)
+      const byAgent = loadedWith(...agent)
+      const byOthers = loadedWith(...Object.values(others))
+      for (const path of byRoot.difference(byAgent)) copied.add(path)
+      const shared = [...byRoot.intersection(byOthers)]
+      for (const path of [...Object.values(others), ...lateIn(byOthers)]) added.set(path, shared)
+      for (const path of [testing, ...lateIn(byRoot)]) added.set(path, [root])
     })
 
-    onLoad({ filter: /\.ts$/ }, ({ path }) => {
-      const imports = added.get(relative(process.cwd(), path))
-      if (!imports) return undefined
-      const lines = imports.map((each) => `import ${JSON.stringify(resolve(each))}`)
-      return { contents: `${readFileSync(path, 'utf8')}\n${lines.join('\n')}`, loader: 'ts' }
+    const sourceOf = (path: string) => {
+      const lines = (added.get(path) ?? []).map((each) => `import ${JSON.stringify(resolve(each))}`)
+      return { contents: [readFileSync(path, 'utf8'), ...lines].join('\n'), loader: 'ts' as const }
+    }
+    const copies = { filter: /\.ts$/, namespace: 'copy' }
+
+    onLoad({ filter: /\.ts$/, namespace: 'file' }, ({ path: full }) => {
+      const path = relative('', full)
+      return added.has(path) && !copied.has(path) ? sourceOf(path) : undefined
     })
+    onResolve({ filter: /^\..*\.ts$/ }, ({ path: specifier, resolveDir, kind, namespace }) => {
+      if (kind !== 'dynamic-import' && namespace !== copies.namespace) return undefined
+      const path = relative('', resolve(resolveDir, specifier))
+      return copied.has(path) ? { path, namespace: copies.namespace } : { path: resolve(path) }
+    })
+    onLoad(copies, ({ path }) => ({ ...sourceOf(path), resolveDir: dirname(resolve(path)) }))
   },
 }

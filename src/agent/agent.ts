@@ -2,8 +2,8 @@ import type { LLMClient, LLMRequest } from '../client/client.ts'
 import { AgentClosedError, ConfigurationError } from '../errors.ts'
 import type { AgentEvent, CompactionReport, RunResult } from '../events.ts'
 import { jsonCopy } from '../json.ts'
+import { DefaultMemory } from '../memory/default-memory.ts'
 import { growingRepair } from '../memory/repair.ts'
-import { SimpleAgentMemory } from '../memory/simple.ts'
 import { TokenCounts } from '../memory/tokens.ts'
 import {
   addUsage,
@@ -45,7 +45,7 @@ import {
 import { performRun, type RunOrder } from './perform-run.ts'
 import type { RecoverOptions } from './recover.ts'
 import { type OnLimit, unwrap } from './result.ts'
-import { type RunSnapshot, snapshots } from './run-snapshot.ts'
+import type { RunSnapshot } from './run-snapshot.ts'
 import { RunStream } from './run-stream.ts'
 import { ScrubberCache } from './scrubber-cache.ts'
 import { type AgentParts, settingsOf } from './settings.ts'
@@ -85,7 +85,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
       registry: this.#registry,
       runtime,
       instructions: (context) => this.buildInstructions(context),
-      memory: options.memory === undefined ? new SimpleAgentMemory() : options.memory,
+      memory: options.memory === undefined ? new DefaultMemory() : options.memory,
       counts: new TokenCounts(options.countTokens),
       repair: growingRepair(),
       native: growingNativeProtocol(),
@@ -184,7 +184,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
    * The run as a series of immutable states for a user interface. Ends with the last one; it then throws what `run` would.
    */
   runState(input: Content, options: RunOptions = {}): AsyncIterable<RunSnapshot> {
-    return snapshots(this.runStream(input, options), this.#onLimit(options))
+    return snapshotsOf(this.runStream(input, options), this.#onLimit(options))
   }
 
   /** The messages of the agent's own conversation. Changing the array changes nothing. */
@@ -414,6 +414,11 @@ export class Agent<Answer = string> implements AsyncDisposable {
   get #scrubber(): Scrubber {
     return this.#scrubbers.for(this.#registry.secrets())
   }
+}
+
+async function* snapshotsOf(stream: RunStream<unknown>, onLimit: OnLimit): AsyncGenerator<RunSnapshot, void> {
+  const { snapshots } = await import('./run-snapshot.ts')
+  yield* snapshots(stream, onLimit)
 }
 
 export interface AgentSnapshot {

@@ -1,9 +1,8 @@
 import type { LLMRequest } from '../client/client.ts'
 import { ConcurrentRunError, ConflictError, isTercetError, messageOf, StoreError } from '../errors.ts'
-import { canonicalJson } from '../json.ts'
+import { canonicalJson, type JsonObject, jsonCopy } from '../json.ts'
 import type { Entry } from '../transcript/entry.ts'
 import type { ConversationStore } from '../transcript/store.ts'
-import { checkEntry, encodeEntry } from '../transcript/stored-entry.ts'
 import { Transcript } from '../transcript/transcript.ts'
 
 /** A live conversation: its transcript, what of it is stored, and whose turn it is. */
@@ -156,6 +155,8 @@ export class ConversationState {
 
   async #readFrom(store: ConversationStore, from: number, to?: number): Promise<Entry[]> {
     try {
+      // Loaded late: without a store, no entry is anyone else's.
+      const { checkEntry } = await import('../transcript/stored-entry.ts')
       await store.init()
       const entries: unknown = await store.read(this.id, from, to)
       if (!Array.isArray(entries)) throw new TypeError('read() gave no array of entries')
@@ -204,4 +205,4 @@ function isSame(one: Entry | undefined, other: Entry | undefined): boolean {
   return canonicalOf(one) === canonicalOf(other)
 }
 
-const canonicalOf = (entry: Entry): string => canonicalJson(JSON.parse(encodeEntry(entry)))
+const canonicalOf = (entry: Entry): string => canonicalJson(jsonCopy<unknown>(entry) as JsonObject) // an entry is JSON

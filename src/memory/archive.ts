@@ -2,8 +2,8 @@ import type { Message } from '../messages.ts'
 import { checkMembers, fn } from '../options.ts'
 import { composeMemory } from './compose.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
+import { withOpening } from './opening.ts'
 import { CountsByCounter } from './tokens.ts'
-import { withOpening } from './view.ts'
 
 /** Takes messages that a memory no longer sends as they were said, in their order. */
 export type ArchiveSink = (pruned: readonly Message[], context: MemoryContext) => void | Promise<void>

@@ -1,4 +1,5 @@
 import type { Message } from '../messages.ts'
+import { withBeginning } from './opening.ts'
 import type { TokenCounts } from './tokens.ts'
 
 export interface PruneOptions {
@@ -59,15 +60,3 @@ export function dropOldest(
 }
 
 const nextMultiple = (position: number, step: number) => (Math.floor(position / step) + 1) * step
-
-/** `beginning`, and what of `messages` comes from `start` on; it must not be longer than what it replaces. */
-export function withBeginning(
-  beginning: readonly Message[],
-  messages: readonly Message[],
-  start: number,
-): readonly Message[] {
-  // Copied once: these may be very many.
-  const whole = messages.slice(start - beginning.length)
-  for (const [at, message] of beginning.entries()) whole[at] = message
-  return whole
-}

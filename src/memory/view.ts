@@ -1,10 +1,8 @@
 import { untilAborted } from '../abort.ts'
 import { messageOf, shown } from '../errors.ts'
 import type { Message } from '../messages.ts'
-import { type CutOptions, cutLongest } from './cut.ts'
-import { withEssentials } from './essentials.ts'
-import { dropOldest, type PruneOptions, withBeginning } from './exchanges.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
+import { withOpening } from './opening.ts'
 import { areWhole, holds, rangesOf } from './ranges.ts'
 import { type Repaired, repairHistory } from './repair.ts'
 import type { TokenCounts } from './tokens.ts'
@@ -76,10 +74,15 @@ export async function view(input: ViewInput): Promise<View> {
         ...budget,
       })
     : { messages: history, diagnostics: [] }
+  // Loaded late: as a rule, a memory keeps to the budget.
   const messages =
-    budgetTokens === undefined
+    budgetTokens === undefined || counts.messages(managed.messages) <= budgetTokens
       ? withOpening(managed.messages, history, counts)
-      : fitted(managed.messages, history, counts, { limit: budgetTokens, keepNewest: 0, droppedTokens })
+      : (await import('./fitted.ts')).fitted(managed.messages, history, counts, {
+          limit: budgetTokens,
+          keepNewest: 0,
+          droppedTokens,
+        })
   const tokens = counts.messages(messages)
   const diagnostics = [...repairDiagnostics('The history', repaired.repairs), ...managed.diagnostics]
   if (budgetTokens !== undefined && tokens > budgetTokens)
@@ -150,6 +153,7 @@ async function managedBy(
     if (isUsableChoice(messages, history, counts)) {
       return { messages: messages.length === history.length ? history : messages, diagnostics: told }
     }
+    const { withEssentials } = await import('./essentials.ts')
     const { messages: whole, repairs } = withEssentials(managed, history, counts)
     return {
       messages: whole,
@@ -178,50 +182,4 @@ function isUsableChoice(
   const tokens = ranges.reduce((sum, { start, end }) => sum + (sums[end] ?? 0) - (sums[start] ?? 0), 0)
   counts.remember(managed as readonly Message[], tokens) // all of them from the history
   return true
-}
-
-/**
- * Without the replies at the beginning whose question was dropped: providers want to hear the user first. A reply that
- * opened the conversation itself stays, and so does what a memory says in its own words.
- */
-export function withOpening(
-  messages: readonly Message[],
-  history: readonly Message[],
-  counts: TokenCounts,
-): readonly Message[] {
-  const isSpoken = ({ role }: Message) => role !== 'system'
-  const opening = messages.find(isSpoken)
-  const firstUser = messages.findIndex(({ role }) => role === 'user')
-  if (firstUser < 0 || opening?.role === 'user' || opening === history.find(isSpoken)) return messages
-  const before = messages.slice(0, firstUser)
-  const isOwnWords = wordsNotIn(history, before)
-  const kept = before.filter((message) => message.role === 'system' || isOwnWords(message))
-  const rest = withBeginning(kept, messages, firstUser)
-  counts.remember(rest, counts.messages(messages) - counts.messages(before) + counts.messages(kept))
-  return rest
-}
-
-function wordsNotIn(history: readonly Message[], some: readonly Message[]): (message: Message) => boolean {
-  const words = some.filter((message) => message.role === 'assistant' && message.toolCalls === undefined)
-  if (rangesOf(words, history)) return () => false
-  const known = new Set(history)
-  return (message) => words.includes(message) && !known.has(message)
-}
-
-function fitted(
-  managed: readonly Message[],
-  history: readonly Message[],
-  counts: TokenCounts,
-  options: PruneOptions,
-): readonly Message[] {
-  const { limit } = options
-  const messages = withOpening(dropOldest(managed, counts, options), history, counts)
-  const question = messages.findLastIndex(({ role }) => role === 'user')
-  const cut = (uncut: readonly Message[], mayCut: CutOptions['mayCut']) =>
-    cutLongest(uncut, counts, { limit, keep: 'start', mayCut })
-  const results = cut(messages, ({ role }) => role === 'tool')
-  const others = cut(results, ({ role }, index) => role !== 'tool' && index !== question)
-  const all = cut(others, (_, index) => index === question)
-  // A question is not spoiled in vain: what cannot fit without it cannot fit.
-  return counts.messages(all) <= limit ? all : others
 }

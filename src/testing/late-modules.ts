@@ -12,8 +12,13 @@ export async function loadLateModules(): Promise<void> {
     import('../agent/compact-conversation.ts'),
     import('../agent/recover.ts'),
     import('../agent/resume-run.ts'),
+    import('../agent/run-snapshot.ts'),
+    import('../memory/essentials.ts'),
+    import('../memory/fitted.ts'),
+    import('../memory/simple.ts'),
     import('../protocol/json.ts'),
     import('../protocol/partial-output.ts'),
     import('../tools/json-validator.ts'),
+    import('../transcript/stored-entry.ts'),
   ])
 }
