@@ -1,6 +1,7 @@
 import pRetry from 'p-retry'
 import { type ArrivingGenerator, passing } from '../client/arrived.ts'
-import type { CallOptions, ClientMiddleware, LLMChunk, LLMClient } from '../client/client.ts'
+import type { CallOptions, ClientMiddleware, LLMChunk, LLMClient, LLMResponse } from '../client/client.ts'
+import { clientAround } from '../client/client-around.ts'
 import { clientError, isLLMError } from '../client/thrown.ts'
 import { type LLMError, type LLMErrorKind, llmErrorKinds } from '../errors.ts'
 import {
@@ -18,7 +19,7 @@ import {
   record,
 } from '../options.ts'
 import { type Runtime, runtimeCheck, systemRuntime } from '../runtime.ts'
-import { failureOf, replyOf, tell, wrapped } from './wrapped.ts'
+import { failureOf, replyOf, tell } from './wrapped.ts'
 
 export interface RetryPolicy {
   /** Calls in all, the first included. Default: 3; 1 never retries. */
@@ -62,14 +63,38 @@ export interface RetryOptions extends RetryPolicy {
 export function retry(options: RetryOptions = {}): ClientMiddleware {
   const policyFor = policiesOf(options)
   return (next) =>
-    wrapped(next, (request, callOptions, way) =>
-      retried(() => replyOf(next, request, callOptions, way), next, policyFor(next.provider), callOptions),
-    )
+    clientAround(next, {
+      call: (request, callOptions) =>
+        whole(() => next.call(request, callOptions), next, policyFor(next.provider), callOptions),
+      stream: (_, request, callOptions) =>
+        retried(
+          () => replyOf(next, request, callOptions, 'stream'),
+          next,
+          policyFor(next.provider),
+          callOptions,
+        ),
+    })
 }
 
 interface Policy extends Required<RetryPolicy> {
   readonly retryOn: (error: LLMError) => boolean
   readonly runtime: Pick<Runtime, 'sleep' | 'random'>
+}
+
+function whole(
+  call: () => Promise<LLMResponse>,
+  client: LLMClient,
+  policy: Policy,
+  options: CallOptions | undefined,
+): Promise<LLMResponse> {
+  const tried = async () => {
+    try {
+      return await call()
+    } catch (thrown) {
+      throw clientError(thrown, client, options?.signal)
+    }
+  }
+  return attempted(tried, client, policy, options, undefined)
 }
 
 function retried(
@@ -132,10 +157,7 @@ function begin(
   options: CallOptions | undefined,
   broken: Broken | undefined,
 ) {
-  const before = broken ? broken.attempt - 1 : 0
-  const tried = async (number: number) => {
-    const attempt = before + number
-    if (attempt === broken?.attempt) throw broken.error
+  const tried = async (attempt: number) => {
     const chunks = open()
     const begun: LLMChunk[] = []
     for (let step = await chunks.next(); !step.done; step = await chunks.next()) {
@@ -145,7 +167,33 @@ function begin(
     }
     return { chunks, begun, attempt }
   }
-  return pRetry(tried, {
+  return attempted(tried, client, policy, options, broken)
+}
+
+/** Tries as often and as late as the policy says. Goes on after `broken`. */
+async function attempted<T>(
+  tried: (attempt: number) => Promise<T>,
+  client: LLMClient,
+  policy: Policy,
+  options: CallOptions | undefined,
+  broken: Broken | undefined,
+): Promise<T> {
+  let failed = broken
+  if (!failed) {
+    // Most calls need no second attempt, and nothing that counts them.
+    try {
+      return await tried(1)
+    } catch (error) {
+      failed = { error, attempt: 1 }
+    }
+  }
+  const { error: failure, attempt: first } = failed
+  const before = first - 1
+  const nextAttempt = async (number: number) => {
+    if (number === 1) throw failure
+    return tried(before + number)
+  }
+  return pRetry(nextAttempt, {
     retries: policy.attempts - 1 - before,
     minTimeout: 0,
     // Asked last and only while attempts are left, so the wait happens here: one of our own, for the provider has a say.
