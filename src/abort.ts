@@ -53,6 +53,11 @@ export function untilAborted<T>(promise: PromiseLike<T>, signal: AbortSignal): P
   })
 }
 
+/** Most of what may take time takes none, and to wait for it would cost more than it does. */
+export function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
+
 /** Lets go of an iterator without waiting for it: one that does not want to stop must not hold anybody up. */
 export function leave(iterator: AsyncIterator<unknown>): void {
   const leaving = async () => iterator.return?.()

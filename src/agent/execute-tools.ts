@@ -9,6 +9,7 @@ import { fingerprint, isUndecided } from '../transcript/transcript.ts'
 import { type Admission, admitCall } from './admit-call.ts'
 import { notExecuted, type Refusal } from './refuse-call.ts'
 import type { Run } from './run.ts'
+import type { RunBudget } from './run-budget.ts'
 
 /**
  * Runs the calls of one step: side by side up to `toolConcurrency`, `serial` tools one after another, an `exclusive` one
@@ -24,10 +25,6 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
   const others = planned.length === 1 ? undefined : linkedController(run.signal)
   const signal = others?.controller.signal ?? run.signal
   let fatal: TercetError | undefined
-  // Most steps have one call, which waits for nobody.
-  const limited = (atOnce: number) => (planned.length === 1 ? alone : pLimit(atOnce))
-  const limit = limited(run.settings.toolConcurrency)
-  const oneByOne = limited(1)
   const exclusive = exclusiveOf(run, planned)
 
   const work = async (plan: PlannedCall): Promise<void> => {
@@ -43,12 +40,9 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
     }
   }
   try {
-    await settled(
-      planned.map((plan) => {
-        const begin = () => limit(() => work(plan))
-        return toolOf(run, plan.call)?.serial ? oneByOne(begin) : begin()
-      }),
-    )
+    const [first] = planned
+    if (first && planned.length === 1) await work(first)
+    else await settled(sideBySide(run, planned, work))
     if (fatal) await withdraw(run)
   } catch (error) {
     // What went wrong first is what the caller needs to know.
@@ -62,18 +56,30 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
   // Not yet, while some of its calls wait for a decision.
   if (step && run.fold?.pending.length === 0) {
     run.emit({ type: 'tool_results', runId: run.runId, stepId: run.stepId, results: step.results })
-    for (const result of step.results) {
-      await run.hook(
-        'onMessage',
-        toolMessage({ id: result.callId, toolName: result.toolName }, result.output, result.ok),
-      )
-    }
+    if (run.isHooked) await tellHooks(run, step.results)
   }
   if (fatal) throw fatal
   await run.paced()
 }
 
-const alone = (begin: () => Promise<void>): Promise<void> => begin()
+/** Most steps have one call, which waits for nobody. */
+function sideBySide(
+  run: Run,
+  planned: readonly PlannedCall[],
+  work: (plan: PlannedCall) => Promise<void>,
+): Promise<void>[] {
+  const limit = pLimit(run.settings.toolConcurrency)
+  const oneByOne = pLimit(1)
+  return planned.map((plan) => {
+    const begin = () => limit(() => work(plan))
+    return toolOf(run, plan.call)?.serial ? oneByOne(begin) : begin()
+  })
+}
+
+async function tellHooks(run: Run, results: readonly ToolResult[]): Promise<void> {
+  for (const { callId, toolName, output, ok } of results)
+    await run.hook('onMessage', toolMessage({ id: callId, toolName }, output, ok))
+}
 
 /** Waits for all, then throws the first failure: nothing goes on behind the run's back. */
 async function settled(works: readonly Promise<void>[]): Promise<void> {
@@ -125,7 +131,9 @@ async function answer(
   }
   let admission: Admission
   try {
-    admission = await withinBudget(run, await admitCall(run, plan, exclusive))
+    admission = await admitCall(run, plan, exclusive)
+    if (run.budget && admission.admit === 'execute')
+      admission = await withinBudget(run, run.budget, admission)
   } catch (error) {
     await stop()
     throw error
@@ -136,9 +144,12 @@ async function answer(
 }
 
 /** What a budget does not allow ends the run; one that is to land does so, and the call is answered. */
-async function withinBudget(run: Run, admission: Admission): Promise<Admission> {
-  if (admission.admit !== 'execute' || !run.budget) return admission
-  const refusal = await run.wait(run.budget.takeToolCall(run.signal))
+async function withinBudget(
+  run: Run,
+  budget: RunBudget,
+  admission: Extract<Admission, { admit: 'execute' }>,
+): Promise<Admission> {
+  const refusal = await run.wait(budget.takeToolCall(run.signal))
   if (!refusal) return admission
   if (run.settings.policy.onLimit !== 'land') throw refusal
   const { message } = refusal
@@ -160,14 +171,16 @@ async function execute(
   }
   const idempotencyKey = `${run.fold?.askedBy ?? run.runId}:${call.id}`
   try {
-    await run.append({ type: 'tool_started', runId: run.runId, callId: call.id, idempotencyKey })
+    const saved = run.append({ type: 'tool_started', runId: run.runId, callId: call.id, idempotencyKey })
+    if (saved) await saved
   } catch (error) {
     // Nothing begins that is not known to be written down.
-    await finish(run, call, notExecuted(call, stopped)).catch(() => {})
+    await finish(run, call, notExecuted(call, stopped))?.catch(() => {})
     throw error
   }
   run.emit({ ...base, status: 'started' })
-  await run.paced()
+  const paced = run.paced()
+  if (paced) await paced
   const { registry, runtime, maxToolOutput, graceMs, allowDynamicTools } = run.settings
   const scope: ExecutionScope = {
     runtime,
@@ -192,12 +205,13 @@ async function execute(
   }
   let result = Object.freeze(outcome.result)
   try {
-    if (!signal.aborted) result = await afterTool(run, result)
+    if (run.isHooked && !signal.aborted) result = await afterTool(run, result)
   } finally {
     // What began is kept and told to have ended, also when a hook or the store ends the run.
     const status = outcome.status === 'abandoned' ? 'abandoned' : result.ok ? 'completed' : 'failed'
     try {
-      await finish(run, call, result, note)
+      const saved = finish(run, call, result, note)
+      if (saved) await saved
     } finally {
       run.emit({ ...base, status, result })
     }
@@ -232,11 +246,11 @@ async function afterTool(run: Run, result: ToolResult): Promise<ToolResult> {
 }
 
 /** Writes the result down, with a word to a model that repeats itself. */
-async function finish(run: Run, call: ToolCall, result: ToolResult, note?: string): Promise<void> {
+function finish(run: Run, call: ToolCall, result: ToolResult, note?: string): Promise<void> | undefined {
   const repeated = nudgeFor(run, call, result)
   if (repeated) run.diagnose('no_progress', `${call.toolName}: ${repeated}`)
   const nudge = [note, repeated].filter(Boolean).join('\n\n')
-  await run.append({ type: 'tool_finished', runId: run.runId, result, ...(nudge && { nudge }) })
+  return run.append({ type: 'tool_finished', runId: run.runId, result, ...(nudge && { nudge }) })
 }
 
 function nudgeFor(run: Run, call: ToolCall, result: ToolResult): string | undefined {

@@ -1,4 +1,4 @@
-import { untilAborted } from '../abort.ts'
+import { isPromise, untilAborted } from '../abort.ts'
 import { messageOf, shown } from '../errors.ts'
 import type { Message } from '../messages.ts'
 import { type CutOptions, cutLongest } from './cut.ts'
@@ -56,12 +56,12 @@ export interface ViewDiagnostic {
  * results are cut, then other texts, the last user message last; if it still does not fit, a diagnostic says so.
  *
  * Keeps the order, and given a memory that does too, the view of a view is itself. A memory that fails costs a
- * diagnostic, not the run.
+ * diagnostic, not the run. Only a memory that takes time has to be waited for.
  *
  * @throws The signal's reason, when it aborts while the memory works.
  */
-export async function view(input: ViewInput): Promise<View> {
-  const { counts, memory, repair = repairHistory, droppedTokens = 0, conversationId, signal } = input
+export function view(input: ViewInput): View | Promise<View> {
+  const { counts, memory, repair = repairHistory, conversationId, signal } = input
   const budgetTokens = budgetOf(input)
   const budget = budgetTokens !== undefined && { budgetTokens }
   const repaired = repair(input.history)
@@ -69,22 +69,28 @@ export async function view(input: ViewInput): Promise<View> {
   // From here on its sum is known.
   counts.history(history)
   const managed = memory
-    ? await managedBy(memory, history, counts, {
-        countTokens: counts.text,
-        conversationId,
-        signal,
-        ...budget,
-      })
+    ? managedBy(memory, history, counts, { countTokens: counts.text, conversationId, signal, ...budget })
     : { messages: history, diagnostics: [] }
+  const seen = (chosen: Managed) => viewOf(chosen, repaired, budgetTokens, input)
+  return managed instanceof Promise ? managed.then(seen) : seen(managed)
+}
+
+function viewOf(
+  managed: Managed,
+  { messages: history, repairs }: Repaired,
+  budgetTokens: number | undefined,
+  input: ViewInput,
+): View {
+  const { counts, droppedTokens = 0 } = input
   const messages =
     budgetTokens === undefined
       ? withOpening(managed.messages, history, counts)
       : fitted(managed.messages, history, counts, { limit: budgetTokens, keepNewest: 0, droppedTokens })
   const tokens = counts.messages(messages)
-  const diagnostics = [...repairDiagnostics('The history', repaired.repairs), ...managed.diagnostics]
-  if (budgetTokens !== undefined && tokens > budgetTokens)
-    diagnostics.push(overflow(tokens, budgetTokens, input))
-  return { messages, tokens, ...budget, diagnostics }
+  const diagnostics = [...repairDiagnostics('The history', repairs), ...managed.diagnostics]
+  if (budgetTokens === undefined) return { messages, tokens, diagnostics }
+  if (tokens > budgetTokens) diagnostics.push(overflow(tokens, budgetTokens, input))
+  return { messages, tokens, budgetTokens, diagnostics }
 }
 
 function budgetOf(input: ViewInput): number | undefined {
@@ -127,22 +133,17 @@ function repairDiagnostics(what: string, repairs: readonly string[]): ViewDiagno
 
 export type Managed = Pick<View, 'messages' | 'diagnostics'>
 
-async function managedBy(
+function managedBy(
   memory: AgentMemory,
   history: readonly Message[],
   counts: TokenCounts,
   context: MemoryContext,
-): Promise<Managed> {
+): Managed | Promise<Managed> {
   const told: ViewDiagnostic[] = []
   const warn = (message: string) => {
     told.push({ code: 'memory_failed', message })
   }
-  try {
-    // A copy of its own: a memory that shifts and splices harms nobody. Within an async function, so that what it throws
-    // at once is a rejection too.
-    const given = memory.isReader === true ? history : history.slice()
-    const managing = (async () => memory.manageHistory(given, { ...context, warn }))()
-    const managed: unknown = await untilAborted(managing, context.signal)
+  const read = (managed: unknown): Managed => {
     if (!Array.isArray(managed)) {
       throw new TypeError(`manageHistory must return messages, got ${shown(managed)}.`)
     }
@@ -155,10 +156,21 @@ async function managedBy(
       messages: whole,
       diagnostics: [...told, ...repairDiagnostics('What the memory gave back', repairs)],
     }
-  } catch (error) {
+  }
+  const failed = (error: unknown): Managed => {
     context.signal.throwIfAborted()
     const message = `The memory failed, so the history is sent without it: ${messageOf(error)}`
     return { messages: history, diagnostics: [{ code: 'memory_failed', message }] }
+  }
+  try {
+    // A copy of its own: a memory that shifts and splices harms nobody.
+    const given = memory.isReader === true ? history : history.slice()
+    const managing: unknown = memory.manageHistory(given, { ...context, warn })
+    return isPromise(managing)
+      ? untilAborted(managing, context.signal).then(read).catch(failed)
+      : read(managing)
+  } catch (error) {
+    return failed(error)
   }
 }
 
