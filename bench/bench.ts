@@ -6,7 +6,7 @@
  *   --of NAME       only this contestant beside the floor; may be repeated
  *   --rounds N      default 7
  *   --json          the numbers instead of a table
- *   --check         fails where a ratio is above the one in baseline.json by more than the spread
+ *   --check         fails where a ratio is above the one in baseline.json by more than the spread, or is not in it
  *   --update        writes Tercet's ratios to baseline.json
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -28,18 +28,20 @@ const { values } = parseArgs({
 const chosen = measures.filter(({ name }) => values.only.some((start) => name.startsWith(start)))
 const of = names.filter((name) => name === 'floor' || values.of.includes(name))
 if (chosen.length === 0 || of.length === 1) throw new Error('Nothing to measure: see --only and --of.')
+const rounds = Number(values.rounds)
+if ((values.check || values.update) && rounds < 5) throw new Error('Fewer than 5 rounds have no spread.')
 
-installPeers()
+if (of.some((name) => name !== 'tercet' && name !== 'floor')) installPeers()
 await buildPrograms(of)
 const provider = await startProvider()
 const found = new Map<string, Map<Name, number[]>>()
 try {
-  for (const measure of chosen) await measureIn(measure, Number(values.rounds))
+  for (const measure of chosen) await measureIn(measure)
 } finally {
   provider.stop()
 }
 
-async function measureIn(measure: Measure, rounds: number): Promise<void> {
+async function measureIn(measure: Measure): Promise<void> {
   const taking = of.filter((name) => measure.contestants?.includes(name) ?? true)
   for (let round = 0; round < (measure.isExact ? 1 : rounds); round++) {
     // Another one first in each round.

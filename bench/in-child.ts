@@ -77,19 +77,8 @@ export const inChild: Readonly<Record<string, (contestant: Contestant) => Promis
     return { cpu: await cpuPerRun(150, 250, run) }
   },
 
-  tokens: async ({ ask }) => {
-    const count = 5_000
-    const run = async () => {
-      let pieces = 0
-      const answer = await ask(`tokens-${count}`, question, () => {
-        pieces += 1
-      })
-      if (answer.length !== count * 5 || pieces !== count) {
-        throw new Error(`${answer.length} characters in ${pieces} pieces`)
-      }
-    }
-    return { cpu: (await cpuPerRun(15, 40, run)) / count }
-  },
+  tokens: (contestant) => tokens(contestant, 'tokens'),
+  fresh: (contestant) => tokens(contestant, 'fresh'),
 
   'first-token': async ({ ask }) => {
     const waits: number[] = []
@@ -206,6 +195,20 @@ const saidOf = (count: number): Said[] =>
 async function turn({ talk }: Contestant, messages: number, warm: number, count: number): Promise<Values> {
   const say = talk('answer', saidOf(messages))
   return { cpu: await cpuPerRun(warm, count, async () => check(await say(question), 'The answer is 42.')) }
+}
+
+async function tokens({ ask }: Contestant, scenario: string): Promise<Values> {
+  const count = 5_000
+  const run = async () => {
+    let pieces = 0
+    const answer = await ask(`${scenario}-${count}`, question, () => {
+      pieces += 1
+    })
+    if (answer.length !== count * 5 || pieces !== count) {
+      throw new Error(`${answer.length} characters in ${pieces} pieces`)
+    }
+  }
+  return { cpu: (await cpuPerRun(15, 40, run)) / count }
 }
 
 /** What a child process does: measures, and prints what it found. */

@@ -23,8 +23,8 @@ export interface Tally {
   faults: string[]
 }
 
-/** What a reply says. */
-type Reply = { readonly text: string } | CallReply
+/** What a reply says. `isFresh`: each event of its stream has an id of its own. */
+type Reply = { readonly text: string; readonly isFresh?: true } | CallReply
 
 interface CallReply {
   readonly call: string
@@ -48,6 +48,7 @@ const scenarios: Readonly<Record<string, (asked: Asked, number: number) => Reply
   /** Answers when it is told to, by `/release`. */
   hold: () => ({ text: 'Held.' }),
   tokens: (_, number) => ({ text: tokens(number) }),
+  fresh: (_, number) => ({ text: tokens(number), isFresh: true }),
   /** An answer of so many characters, in the JSON protocol. */
   envelope: (_, number) => ({ text: JSON.stringify({ final_answer: tokens(Math.floor(number / 5)) }) }),
   /** So many calls of `add`, one after another, and the last sum. */
@@ -110,8 +111,9 @@ function streamed(reply: Reply): readonly Buffer[] {
   let count = 0
   // What OpenAI pads its events with, so that nobody can read their lengths.
   const padding = () => 'x7KqPz0aBfT2'.slice(0, 1 + (count++ % 12))
+  const id = () => ('isFresh' in reply ? { id: `${frame.id}${count}` } : {})
   const event = (delta: object, finish_reason: string | null = null) =>
-    `data: ${JSON.stringify({ ...frame, object: 'chat.completion.chunk', choices: [{ index: 0, delta, logprobs: null, finish_reason }], usage: null, obfuscation: padding() })}\n\n`
+    `data: ${JSON.stringify({ ...frame, ...id(), object: 'chat.completion.chunk', choices: [{ index: 0, delta, logprobs: null, finish_reason }], usage: null, obfuscation: padding() })}\n\n`
   const events = [event({ role: 'assistant', content: 'text' in reply ? '' : null, refusal: null })]
   if ('text' in reply) {
     for (const token of reply.text.match(/.{1,5}/gs) ?? []) events.push(event({ content: token }))
@@ -146,7 +148,7 @@ function answer(response: ServerResponse, asked: Asked): void {
   }
   const reply = scenario(asked, Number(number))
   const stream = asked.stream === true
-  const key = `${stream} ${'text' in reply ? reply.text.slice(0, 40) + reply.text.length : reply.call}`
+  const key = `${stream} ${name} ${'text' in reply ? reply.text.slice(0, 40) + reply.text.length : reply.call}`
   let writes = known.get(key)
   if (!writes) {
     writes = stream ? streamed(reply) : [whole(reply)]

@@ -81,11 +81,16 @@ function shown(value: number, unit: Unit): string {
   return value.toPrecision(3)
 }
 
-/** Which rows are beyond what was reached: their lower quartile is above the upper one of the baseline. */
+/**
+ * Which rows are beyond what was reached: their lower quartile is above the upper one of the baseline. One of which nobody
+ * knows what was reached is named, too.
+ */
 export function compare(rows: readonly Row[], baseline: Baseline): readonly string[] {
   return rows.flatMap(({ row, ratios: { tercet } }) => {
     const reached = baseline[row]
-    if (!tercet || !reached || tercet.low <= reached.high) return []
+    if (!tercet) return []
+    if (!reached) return [`${row}: it has no baseline. Measure it on a quiet machine, with --update.`]
+    if (tercet.low <= reached.high) return []
     return [`${row}: ${tercet.median.toFixed(2)}× the floor, it was ${reached.median.toFixed(2)}×.`]
   })
 }

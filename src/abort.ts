@@ -7,24 +7,28 @@ export function linkedController(...parents: readonly (AbortSignal | undefined)[
   unlink: () => void
 } {
   const controller = new AbortController()
-  const linked: [AbortSignal, () => void][] = []
-  for (const parent of parents) {
-    if (!parent) continue
-    if (parent.aborted) {
-      controller.abort(parent.reason)
-      break
-    }
-    const follow = () => controller.abort(parent.reason)
-    parent.addEventListener('abort', follow, { once: true })
-    linked.push([parent, follow])
-  }
+  const unlinks = parents.map((parent) => follow(parent, controller))
   return {
     controller,
     unlink: () => {
-      for (const [parent, follow] of linked) parent.removeEventListener('abort', follow)
-      linked.length = 0
+      for (const unlink of unlinks) unlink?.()
     },
   }
+}
+
+/** Aborts `controller` when `parent` does, or at once if it has. Gives back how to stop that. */
+export function follow(
+  parent: AbortSignal | undefined,
+  controller: AbortController,
+): (() => void) | undefined {
+  if (!parent || controller.signal.aborted) return undefined
+  if (parent.aborted) {
+    controller.abort(parent.reason)
+    return undefined
+  }
+  const abort = () => controller.abort(parent.reason)
+  parent.addEventListener('abort', abort, { once: true })
+  return () => parent.removeEventListener('abort', abort)
 }
 
 /**
@@ -47,6 +51,11 @@ export function untilAborted<T>(promise: PromiseLike<T>, signal: AbortSignal): P
       },
     )
   })
+}
+
+/** Most of what may take time takes none, and to wait for it would cost more than it does. */
+export function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 /** Lets go of an iterator without waiting for it: one that does not want to stop must not hold anybody up. */

@@ -39,13 +39,30 @@ export const runtimeCheck = object({
   fetch: optional(fn()),
 })
 
+/** Calls `ring` after `ms` milliseconds, unless what this gives back is called before. */
+export function ringAfter(
+  ms: number,
+  { sleep: slept }: Pick<Runtime, 'sleep'>,
+  ring: () => void,
+): () => void {
+  // Most timers never ring: one for each run and each call, which a promise and a signal would make dear.
+  if (slept === sleep) {
+    const timer = setTimeout(ring, timerMs(ms))
+    return () => clearTimeout(timer)
+  }
+  const stop = new AbortController()
+  slept(ms, stop.signal).then(ring, () => {})
+  return () => stop.abort('over')
+}
+
 // A timer holds 31 bits; a longer one would fire at once.
 const longestTimerMs = 2 ** 31 - 1
+const timerMs = (ms: number): number => Math.min(Math.max(ms, 0), longestTimerMs)
 
 function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason)
-    const timer = setTimeout(done, Math.min(Math.max(ms, 0), longestTimerMs))
+    const timer = setTimeout(done, timerMs(ms))
     signal?.addEventListener('abort', stop, { once: true })
     function done(): void {
       signal?.removeEventListener('abort', stop)

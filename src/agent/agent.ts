@@ -319,7 +319,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
   #stream(work: RunOrder['work'], conversation: ConversationState, options: PartOptions): RunStream<Answer> {
     if (this.#closing.signal.aborted) throw new AgentClosedError()
     const settings = settingsOf(this.#parts, this.#options, options)
-    return new RunStream<Answer>((queue, signal, inbox) => {
+    return new RunStream<Answer>((queue, controller, inbox) => {
       const entries = this.#registry.secrets()
       const secrets = new KnownSecrets(entries, this.#scrubbers.for(entries))
       const run = performRun({
@@ -331,7 +331,8 @@ export class Agent<Answer = string> implements AsyncDisposable {
         context: options.context,
         principal: options.principal,
         secrets,
-        signals: [signal, options.signal, this.#closing.signal],
+        controller,
+        signals: [options.signal, this.#closing.signal],
         queue,
         inbox,
         listen: (event) => {

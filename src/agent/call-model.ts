@@ -14,13 +14,14 @@ import { accountOf } from './usage-of.ts'
 /** One model call: view, encode, call, decode, append. Tells what it shows and what it cost. */
 export async function callModel(run: Run, action: CallAction): Promise<void> {
   run.stepId = `${run.runId}/${(run.fold?.iterations ?? 0) + 1}`
-  await deliverSteering(run)
+  if (!run.inbox.isEmpty) await deliverSteering(run)
   if (action.landing)
     run.diagnose('landing', `The limit "${action.landing}" is reached: the model is told to answer now.`)
   if (action.correction) run.diagnose('repair', `The reply could not be used: ${action.correction.problem}`)
 
   let asked = await encodeRequest(run, action, run.settings.client)
-  const display = new ReplyDisplay(run, asked.protocol.reader(), await partialOutput(run))
+  const newPartial = run.settings.output && (await partialOutput())
+  const display = new ReplyDisplay(run, asked.protocol.reader(), newPartial)
   run.signal.throwIfAborted()
   let response: LLMResponse | undefined
   let entry: ReplyEntry
@@ -34,7 +35,7 @@ export async function callModel(run: Run, action: CallAction): Promise<void> {
         return asked.request
       },
     })
-    response = checkResponse(await run.hook('afterModel', response), run.settings.client)
+    if (run.isHooked) response = checkResponse(await run.hook('afterModel', response), run.settings.client)
     entry = await readReply(run, asked, response, action)
   } catch (error) {
     // What went wrong first is what the caller needs to know.
@@ -43,16 +44,18 @@ export async function callModel(run: Run, action: CallAction): Promise<void> {
   }
   display.end(response, entry)
   try {
-    await run.append(entry)
+    const saved = run.append(entry)
+    if (saved) await saved
   } finally {
     // It is paid for, also when it could not be stored.
     tellUsage(run, entry, asked)
   }
-  await tellReply(run)
+  const message = tellReply(run)
+  if (message && run.isHooked) await run.hook('onMessage', message)
+  await run.paced()
 }
 
-async function partialOutput({ settings }: Run): Promise<(() => PartialOutput) | undefined> {
-  if (!settings.output) return undefined
+async function partialOutput(): Promise<() => PartialOutput> {
   const { PartialOutput } = await import('../protocol/partial-output.ts')
   return () => new PartialOutput()
 }
@@ -103,18 +106,15 @@ function tellUsage(run: Run, { usage, provider, model }: ReplyEntry, asked: Aske
   })
 }
 
-/** Tells what was appended, as it was appended: scrubbed. */
-async function tellReply(run: Run): Promise<void> {
+/** Tells what was appended, as it was appended: scrubbed. Gives it as a message, if it can be shown as one. */
+function tellReply(run: Run): Message | undefined {
   const entry = run.fold?.last
-  if (!entry) return
+  if (!entry) return undefined
   const base = { runId: run.runId, stepId: run.stepId }
   const { kind, text, plan, toolCalls = [] } = entry
   if (plan !== undefined) run.emit({ type: 'plan', ...base, plan })
   if (kind === 'step') run.emit({ type: 'step', ...base, ...(text !== '' && { thought: text }), toolCalls })
   if (kind === 'final') run.emit({ type: 'final_response', ...base, answer: run.answerOr(text) })
-  if (kind === 'step' || kind === 'final' || kind === 'plan') {
-    const message: Message = { ...assistant(text, toolCalls), ...(plan !== undefined && { plan }) }
-    await run.hook('onMessage', message)
-  }
-  await run.paced()
+  if (kind !== 'step' && kind !== 'final' && kind !== 'plan') return undefined
+  return { ...assistant(text, toolCalls), ...(plan !== undefined && { plan }) }
 }

@@ -27,8 +27,10 @@ export async function compactConversation(
   const { signal } = controller
   const turn = conversation.enter(concurrency)
   try {
-    await untilAborted(turn, signal)
-    await untilAborted(conversation.load(), signal)
+    signal.throwIfAborted()
+    if (turn.comes) await untilAborted(turn.comes, signal)
+    const loading = conversation.load()
+    if (loading) await untilAborted(loading, signal)
     const { report, usage, error } = await compact(compactor, 0, {
       transcript: conversation.transcript,
       counts,
@@ -47,10 +49,6 @@ export async function compactConversation(
     return report
   } finally {
     unlink()
-    // Also when it was not waited for.
-    turn.then(
-      (leave) => leave(),
-      () => {},
-    )
+    turn.leave()
   }
 }

@@ -72,10 +72,10 @@ export class ConversationState {
     }
   }
 
-  /** Brings in what the store has beyond what is known here, as far as position `to`. */
-  async load(to?: number): Promise<void> {
+  /** Brings in what the store has beyond what is known here, as far as position `to`. Nothing to wait for without a store. */
+  load(to?: number): Promise<void> | undefined {
     const store = this.#store
-    if (store) await this.#next(() => this.#read(store, to))
+    return store && this.#next(() => this.#read(store, to))
   }
 
   /** Everything that happened, or the first `to` entries. While a run goes on, only it says what the conversation goes on from. */
@@ -87,23 +87,23 @@ export class ConversationState {
   }
 
   /**
-   * Waits until it is this run's turn and gives back how to end the turn.
+   * Queues up behind the runs that are going on.
    *
-   * @throws ConcurrentRunError at once, when another run is going on and runs do not queue.
+   * @throws ConcurrentRunError when there is one and runs do not queue.
    */
-  async enter(concurrency: 'queue' | 'reject'): Promise<() => void> {
+  enter(concurrency: 'queue' | 'reject'): Turn {
     if (concurrency === 'reject' && this.isRunning) throw new ConcurrentRunError(this.id)
+    const comes = this.isRunning ? this.#turn : undefined
     this.#runs++
-    const before = this.#turn
-    let leave = () => {}
+    let end = () => {}
     this.#turn = new Promise((resolve) => {
-      leave = () => {
+      end = () => {
         this.#runs--
         resolve()
       }
     })
-    await before
-    return leave
+    // The turn of a run that was stopped in the queue comes, and is given up then.
+    return comes ? { comes, leave: () => void comes.then(end) } : { leave: end }
   }
 
   #next(visit: () => Promise<void>): Promise<void> {
@@ -194,6 +194,14 @@ export class ConversationState {
       { cause: error },
     )
   }
+}
+
+/** A run's place among the runs of a conversation. */
+export interface Turn {
+  /** When it has come; absent if it has already. */
+  readonly comes?: Promise<void>
+  /** Makes room for the next, once it has come. */
+  readonly leave: () => void
 }
 
 /** Of no run: it has not to be told again because another process went on, only later. */

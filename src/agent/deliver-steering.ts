@@ -9,7 +9,7 @@ export async function deliverSteering(run: Run): Promise<void> {
       await run.append({ type: 'message', runId, message })
       letter.settle(true)
       run.emit({ type: 'steering', runId, stepId, message })
-      await run.hook('onMessage', message)
+      if (run.isHooked) await run.hook('onMessage', message)
     } finally {
       letter.settle(false)
     }

@@ -22,9 +22,13 @@ export async function encodeRequest(run: Run, action: CallAction, client: LLMCli
   const { settings } = run
   const { registry, output, params } = settings
   if (settings.blocks) await run.wait(settings.blocks.load())
-  const tools = await run.wait(registry.definitions())
-  const instructions = await instructionsOf(run)
-  const protocol = await protocolFor(run, client, tools.length)
+  const tools = registry.known ?? (await run.wait(registry.definitions()))
+  const made = settings.instructions(infoOf(run))
+  const instructions = instructionsOf(run, typeof made === 'string' ? made : await run.wait(made))
+  // Loaded when it is spoken: most models call tools natively.
+  const protocol = isNative(run, client, tools.length)
+    ? settings.native
+    : (await import('../protocol/json.ts')).jsonProtocol
   const { capabilities } = client
   const schema = output && (await run.wait(output.jsonSchema()))
   const input = {
@@ -54,27 +58,24 @@ async function beforeModel(run: Run, encoded: LLMRequest): Promise<LLMRequest> {
   return encoded
 }
 
-async function instructionsOf(run: Run): Promise<Instructions> {
-  const { runId, conversation, context } = run
-  const { blocks, instructions } = run.settings
-  const made = instructions({ runId, conversationId: conversation.id, context })
-  const text: unknown = typeof made === 'string' ? made : await run.wait(made)
+const infoOf = ({ runId, conversation, context }: Run) => ({
+  runId,
+  conversationId: conversation.id,
+  context,
+})
+
+function instructionsOf({ settings: { blocks }, secrets: { scrubber } }: Run, text: unknown): Instructions {
   if (typeof text !== 'string') {
     throw new ConfigurationError('instructions', `instructions must give a string, got ${shown(text)}.`, {
       value: text,
     })
   }
-  const { scrubber } = run.secrets
   const given = scrubber.text(text)
   return { given, sent: blocks ? scrubber.text(blocks.buildSystemPrompt(text)) : given }
 }
 
 /** Without tools there is nothing an envelope would add: a model that cannot call tools is then spoken to plainly. */
-async function protocolFor({ settings }: Run, client: LLMClient, tools: number): Promise<Protocol> {
-  const { protocol, planning, native } = settings
+function isNative({ settings: { protocol, planning } }: Run, client: LLMClient, tools: number): boolean {
   const isPlain = client.capabilities.tools || (tools === 0 && planning !== 'required')
-  if (protocol === 'native' || (protocol === 'auto' && isPlain)) return native
-  // Loaded when it is spoken: most models call tools natively.
-  const { jsonProtocol } = await import('../protocol/json.ts')
-  return jsonProtocol
+  return protocol === 'native' || (protocol === 'auto' && isPlain)
 }

@@ -8,6 +8,8 @@ import { fingerprint, isUndecided } from '../transcript/transcript.ts'
 import { type Admission, admitFree, isFree } from './free-call.ts'
 import { notExecuted, type Refusal } from './refuse-call.ts'
 import type { Run } from './run.ts'
+import type { RunBudget } from './run-budget.ts'
+import type { RunSettings } from './settings.ts'
 
 /**
  * Runs the calls of one step: side by side up to `toolConcurrency`, `serial` tools one after another, an `exclusive` one
@@ -19,19 +21,16 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
   // Also when the reply was given in another process.
   run.stepId = run.fold?.last?.stepId ?? run.stepId
   const startedAt = run.settings.runtime.now()
-  // What stops the others when one of them ends the run; a call alone has no others.
-  const others = planned.length === 1 ? undefined : linkedController(run.signal)
-  const signal = others?.controller.signal ?? run.signal
-  let fatal: TercetError | undefined
-  // Most steps have one call, which waits for nobody.
-  const limited = planned.length === 1 ? () => alone : (await run.settings.pLimit()).default
-  const limit = limited(run.settings.toolConcurrency)
-  const oneByOne = limited(1)
   const exclusive = exclusiveOf(run, planned)
   // Before any of them begins, so that they begin in their order.
   const admit = planned.every((plan) => isFree(run, plan, exclusive))
     ? admitFree
     : (await import('./admit-call.ts')).admitCall
+  const pLimit = planned.length === 1 ? undefined : (await run.settings.pLimit()).default
+  // What stops the others when one of them ends the run; a call alone has no others.
+  const others = pLimit && linkedController(run.signal)
+  const signal = others?.controller.signal ?? run.signal
+  let fatal: TercetError | undefined
 
   const work = async (plan: PlannedCall): Promise<void> => {
     try {
@@ -46,12 +45,8 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
     }
   }
   try {
-    await settled(
-      planned.map((plan) => {
-        const begin = () => limit(() => work(plan))
-        return toolOf(run, plan.call)?.serial ? oneByOne(begin) : begin()
-      }),
-    )
+    if (pLimit) await settled(sideBySide(run, planned, work, pLimit))
+    else for (const plan of planned) await work(plan)
     if (fatal) await withdraw(run)
   } catch (error) {
     // What went wrong first is what the caller needs to know.
@@ -65,18 +60,33 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
   // Not yet, while some of its calls wait for a decision.
   if (step && run.fold?.pending.length === 0) {
     run.emit({ type: 'tool_results', runId: run.runId, stepId: run.stepId, results: step.results })
-    for (const result of step.results) {
-      await run.hook(
-        'onMessage',
-        toolMessage({ id: result.callId, toolName: result.toolName }, result.output, result.ok),
-      )
-    }
+    if (run.isHooked) await tellHooks(run, step.results)
   }
   if (fatal) throw fatal
   await run.paced()
 }
 
-const alone = (begin: () => Promise<void>): Promise<void> => begin()
+type PLimit = Awaited<ReturnType<RunSettings['pLimit']>>['default']
+
+/** Most steps have one call, which waits for nobody. */
+function sideBySide(
+  run: Run,
+  planned: readonly PlannedCall[],
+  work: (plan: PlannedCall) => Promise<void>,
+  pLimit: PLimit,
+): Promise<void>[] {
+  const limit = pLimit(run.settings.toolConcurrency)
+  const oneByOne = pLimit(1)
+  return planned.map((plan) => {
+    const begin = () => limit(() => work(plan))
+    return toolOf(run, plan.call)?.serial ? oneByOne(begin) : begin()
+  })
+}
+
+async function tellHooks(run: Run, results: readonly ToolResult[]): Promise<void> {
+  for (const { callId, toolName, output, ok } of results)
+    await run.hook('onMessage', toolMessage({ id: callId, toolName }, output, ok))
+}
 
 /** Waits for all, then throws the first failure: nothing goes on behind the run's back. */
 async function settled(works: readonly Promise<void>[]): Promise<void> {
@@ -114,7 +124,7 @@ const stopped: Refusal = {
 async function answer(
   run: Run,
   plan: PlannedCall,
-  admit: (plan: PlannedCall) => Promise<Admission>,
+  admit: (plan: PlannedCall) => Admission | Promise<Admission>,
   signal: AbortSignal,
 ): Promise<TercetError | undefined> {
   const { call } = plan
@@ -128,7 +138,10 @@ async function answer(
   }
   let admission: Admission
   try {
-    admission = await withinBudget(run, await admit(plan))
+    const admitted = admit(plan)
+    admission = admitted instanceof Promise ? await admitted : admitted
+    if (run.budget && admission.admit === 'execute')
+      admission = await withinBudget(run, run.budget, admission)
   } catch (error) {
     await stop()
     throw error
@@ -139,9 +152,12 @@ async function answer(
 }
 
 /** What a budget does not allow ends the run; one that is to land does so, and the call is answered. */
-async function withinBudget(run: Run, admission: Admission): Promise<Admission> {
-  if (admission.admit !== 'execute' || !run.budget) return admission
-  const refusal = await run.wait(run.budget.takeToolCall(run.signal))
+async function withinBudget(
+  run: Run,
+  budget: RunBudget,
+  admission: Extract<Admission, { admit: 'execute' }>,
+): Promise<Admission> {
+  const refusal = await run.wait(budget.takeToolCall(run.signal))
   if (!refusal) return admission
   if (run.settings.policy.onLimit !== 'land') throw refusal
   const { message } = refusal
@@ -163,14 +179,16 @@ async function execute(
   }
   const idempotencyKey = `${run.fold?.askedBy ?? run.runId}:${call.id}`
   try {
-    await run.append({ type: 'tool_started', runId: run.runId, callId: call.id, idempotencyKey })
+    const saved = run.append({ type: 'tool_started', runId: run.runId, callId: call.id, idempotencyKey })
+    if (saved) await saved
   } catch (error) {
     // Nothing begins that is not known to be written down.
-    await finish(run, call, notExecuted(call, stopped)).catch(() => {})
+    await finish(run, call, notExecuted(call, stopped))?.catch(() => {})
     throw error
   }
   run.emit({ ...base, status: 'started' })
-  await run.paced()
+  const paced = run.paced()
+  if (paced) await paced
   const { registry, runtime, maxToolOutput, graceMs, allowDynamicTools } = run.settings
   const scope: ExecutionScope = {
     runtime,
@@ -195,12 +213,13 @@ async function execute(
   }
   let result = Object.freeze(outcome.result)
   try {
-    if (!signal.aborted) result = await afterTool(run, result)
+    if (run.isHooked && !signal.aborted) result = await afterTool(run, result)
   } finally {
     // What began is kept and told to have ended, also when a hook or the store ends the run.
     const status = outcome.status === 'abandoned' ? 'abandoned' : result.ok ? 'completed' : 'failed'
     try {
-      await finish(run, call, result, note)
+      const saved = finish(run, call, result, note)
+      if (saved) await saved
     } finally {
       run.emit({ ...base, status, result })
     }
@@ -235,11 +254,11 @@ async function afterTool(run: Run, result: ToolResult): Promise<ToolResult> {
 }
 
 /** Writes the result down, with a word to a model that repeats itself. */
-async function finish(run: Run, call: ToolCall, result: ToolResult, note?: string): Promise<void> {
+function finish(run: Run, call: ToolCall, result: ToolResult, note?: string): Promise<void> | undefined {
   const repeated = nudgeFor(run, call, result)
   if (repeated) run.diagnose('no_progress', `${call.toolName}: ${repeated}`)
   const nudge = [note, repeated].filter(Boolean).join('\n\n')
-  await run.append({ type: 'tool_finished', runId: run.runId, result, ...(nudge && { nudge }) })
+  return run.append({ type: 'tool_finished', runId: run.runId, result, ...(nudge && { nudge }) })
 }
 
 function nudgeFor(run: Run, call: ToolCall, result: ToolResult): string | undefined {

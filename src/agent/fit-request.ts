@@ -1,4 +1,5 @@
 import type { LLMClient, LLMRequest } from '../client/client.ts'
+import type { Compactor } from '../memory/memory.ts'
 import { defaultBudgetTokens } from '../memory/tokens.ts'
 import { messageBudget, type View, type ViewInput, view } from '../memory/view.ts'
 import type { Message } from '../messages.ts'
@@ -32,9 +33,10 @@ export async function fitRequest(
   const frame = encode([], { ...always, landing: false })
   const frameTokens = counts.request(frame)
 
-  await makeRoom(run, client, frameTokens, input)
+  if (run.settings.compactor) await makeRoom(run, run.settings.compactor, client, frameTokens, input)
   const history = run.transcript.compacted()
-  let seen = await look(run, client, { history, memory, overheadTokens: frameTokens }, input)
+  const looking = look(run, client, { history, memory, overheadTokens: frameTokens }, input)
+  let seen = tell(run, looking instanceof Promise ? await run.wait(looking) : looking)
   let request = encode(seen.messages)
   const { budgetTokens } = seen
   if (budgetTokens === undefined) return { request, frame, history }
@@ -55,7 +57,7 @@ export async function fitRequest(
       overheadTokens: frameTokens + reserved,
       droppedTokens: Math.max(0, counts.history(history) - counts.messages(messages)),
     }
-    seen = await look(run, client, cut, input)
+    seen = tell(run, await look(run, client, cut, input))
     request = encode(seen.messages)
   }
   return { request, frame, history }
@@ -64,12 +66,12 @@ export async function fitRequest(
 /** Summarises older messages before they take up more of the window than they may. */
 async function makeRoom(
   run: Run,
+  compactor: Compactor,
   client: LLMClient,
   overheadTokens: number,
   input: Pick<EncodeInput, 'params'>,
 ): Promise<void> {
-  const { compactor, contextBudget } = run.settings
-  if (!compactor) return
+  const { contextBudget } = run.settings
   const window = windowOf(run, client, input)
   const { contextWindow } = window
   const calibration = run.transcript.calibration.factorOf(client)
@@ -100,24 +102,25 @@ function withBlocks({ settings, secrets }: Run, messages: readonly Message[]): r
 const smallestFactor = 2 ** -5
 const largestFactor = 2 ** 8
 
-async function look(
+function look(
   run: Run,
   client: LLMClient,
   looked: Pick<ViewInput, 'history' | 'memory' | 'overheadTokens' | 'droppedTokens'>,
   input: Pick<EncodeInput, 'params'>,
-): Promise<View> {
+): View | Promise<View> {
   const { settings, conversation, signal, transcript } = run
-  const seen = await run.wait(
-    view({
-      ...looked,
-      counts: settings.counts,
-      repair: settings.repair,
-      calibration: transcript.calibration.factorOf(client),
-      ...windowOf(run, client, input),
-      conversationId: conversation.id,
-      signal,
-    }),
-  )
+  return view({
+    ...looked,
+    counts: settings.counts,
+    repair: settings.repair,
+    calibration: transcript.calibration.factorOf(client),
+    ...windowOf(run, client, input),
+    conversationId: conversation.id,
+    signal,
+  })
+}
+
+function tell(run: Run, seen: View): View {
   for (const { code, message } of seen.diagnostics) run.diagnose(code, message)
   return seen
 }

@@ -22,8 +22,9 @@ export function isFree({ settings }: Run, plan: PlannedCall, exclusive: ToolCall
   return verdict === 'run' && (!exclusive || exclusive.id === call.id)
 }
 
-export async function admitFree(run: Run, { call }: PlannedCall): Promise<Admission> {
-  return { admit: 'execute', call: await hookedCall(run, call) }
+export function admitFree(run: Run, { call }: PlannedCall): Admission | Promise<Admission> {
+  if (!run.isHooked) return { admit: 'execute', call }
+  return hookedCall(run, call).then((hooked) => ({ admit: 'execute', call: hooked }))
 }
 
 /** As the hooks leave it. Which call it is is not theirs to say. */

@@ -1,13 +1,14 @@
-import { linkedController } from '../abort.ts'
+import { follow } from '../abort.ts'
 import { AgentClosedError, LLMError, RunAbortedError, RunTimeoutError, type TercetError } from '../errors.ts'
 import type { AgentEvent, ContextReport, RunResult, Step } from '../events.ts'
 import type { JsonValue } from '../json.ts'
 import { noUsage, type UserMessage } from '../messages.ts'
 import type { Budget } from '../resilience/budget-options.ts'
+import { ringAfter } from '../runtime.ts'
 import { scrubbedError } from '../scrubbed-error.ts'
 import type { KnownSecrets } from '../tools/known-secrets.ts'
 import type { Outcome } from '../transcript/next.ts'
-import type { ConversationState } from './conversation-state.ts'
+import type { ConversationState, Turn } from './conversation-state.ts'
 import type { Decisions } from './decisions.ts'
 import type { EventQueue } from './event-queue.ts'
 import { runLoop } from './loop.ts'
@@ -28,7 +29,9 @@ export interface RunOrder {
   readonly context: unknown
   readonly principal: string | undefined
   readonly secrets: KnownSecrets
-  /** Each of them stops the run. */
+  /** Stops the run. */
+  readonly controller: AbortController
+  /** So does each of these. */
   readonly signals: readonly (AbortSignal | undefined)[]
   readonly queue: EventQueue
   readonly inbox: Inbox
@@ -40,62 +43,59 @@ type Ended = Outcome | { readonly status: 'aborted'; readonly error: TercetError
 
 /** Does one run, from `run_start` to `run_end`. Never rejects: whatever happens is in the result. */
 export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>> {
-  const { conversation, queue, work, inbox } = order
-  const { controller, unlink } = linkedController(...order.signals)
-  const { signal } = controller
-  // A run that is ending does not wait for its reader.
-  const unpace = () => queue.unpace()
-  if (signal.aborted) unpace()
-  signal.addEventListener('abort', unpace, { once: true })
+  const { conversation, work, controller } = order
+  const unlinks = order.signals.map((parent) => follow(parent, controller))
   const tell = (event: AgentEvent) => {
-    queue.push(event)
+    order.queue.push(event)
     order.listen(event)
   }
-  const run = new Run({ ...order, signal, tell, paced: () => queue.paced() })
-  const timer = new AbortController()
+  const run = new Run({ ...order, signal: controller.signal, tell })
 
   // The id of a run that is resumed is known once its conversation is loaded.
   if ('input' in work) start(run)
-  const turn = conversation.enter(order.concurrency)
+  let turn: Turn | undefined
   let begun = false
   let ended: Ended
+  const stops: (() => void)[] = []
   try {
-    await run.wait(turn)
-    await run.wait(prepare(order.settings, !('input' in work)))
-    startTimer(run, controller, timer.signal)
-    await run.wait(conversation.load())
+    turn = conversation.enter(order.concurrency)
+    if (turn.comes) await run.wait(turn.comes)
+    const preparing = prepare(order.settings, !('input' in work))
+    if (preparing) await run.wait(preparing)
+    stops.push(startTimer(run, controller))
+    const paced = run.paced()
+    if (paced) await paced
+    run.signal.throwIfAborted()
+    const loading = conversation.load()
+    if (loading) await run.wait(loading)
     if ('input' in work) {
       const message = run.secrets.scrubber.value(work.input)
-      await run.append({ type: 'input', runId: run.runId, message })
+      const saved = run.append({ type: 'input', runId: run.runId, message })
+      if (saved) await saved
       begun = true
-      await run.hook('onMessage', message)
+      if (run.isHooked) await run.hook('onMessage', message)
     } else {
       const { resumeRun } = await import('./resume-run.ts')
       begun = await resumeRun(run, work.decisions, () => start(run))
     }
     const { budget } = order.settings
-    if (budget) startBudget(run, budget, controller, timer.signal)
+    if (budget) stops.push(startBudget(run, budget, controller))
     await run.paced()
     ended = await runLoop(run)
   } catch (thrown) {
     ended = outcomeOf(run, thrown)
   }
-  inbox.close()
+  order.inbox.close()
   // Within the time of the run: a store that hangs holds nobody up.
   if (begun) ended = await close(run, ended)
-  timer.abort('over')
+  for (const stop of stops) stop()
 
   const result = resultOf(run, ended)
   if (!run.isStarted) start(run)
   run.emit(endEvent(result))
   run.release()
-  signal.removeEventListener('abort', unpace)
-  unlink()
-  // Also when it was not waited for: the turn of a run that was stopped in the queue comes, and is given up then.
-  turn.then(
-    (leave) => leave(),
-    () => {},
-  )
+  for (const unlink of unlinks) unlink?.()
+  turn?.leave()
   return result
 }
 
@@ -104,21 +104,20 @@ function start(run: Run): void {
   run.emit({ type: 'run_start', runId: run.runId, conversationId: run.conversation.id })
 }
 
-function startTimer(run: Run, controller: AbortController, stop: AbortSignal): void {
+/** Gives back how to stop it, as does the next. */
+function startTimer(run: Run, controller: AbortController): () => void {
   const { runtime, timeoutMs } = run.settings
   run.turnAt = runtime.now()
-  runtime.sleep(timeoutMs, stop).then(
-    () => {
-      run.timeout = new RunTimeoutError(timeoutMs, run.turnMs)
-      controller.abort(run.timeout)
-    },
-    () => {},
-  )
+  return ringAfter(timeoutMs, runtime, () => {
+    run.timeout = new RunTimeoutError(timeoutMs, run.turnMs)
+    controller.abort(run.timeout)
+  })
 }
 
-function startBudget(run: Run, budget: Budget, controller: AbortController, stop: AbortSignal): void {
+function startBudget(run: Run, budget: Budget, controller: AbortController): () => void {
+  const over = new AbortController()
   run.budget = new RunBudget(budget, run.scope, run.settings)
-  run.budget.timeUp(stop).then(
+  run.budget.timeUp(over.signal).then(
     (error) => {
       if (!error) return
       run.timeout = error
@@ -126,6 +125,7 @@ function startBudget(run: Run, budget: Budget, controller: AbortController, stop
     },
     () => {},
   )
+  return () => over.abort('over')
 }
 
 /** What stopped the run, when it was not `next`. */
@@ -158,7 +158,7 @@ async function close(run: Run, ended: Ended): Promise<Ended> {
   const { status } = ended
   const error = 'error' in ended ? { code: ended.error.code, message: ended.error.message } : undefined
   try {
-    await run.append(
+    const saved = run.append(
       status === 'suspended'
         ? { type: 'run_suspended', runId }
         : {
@@ -169,7 +169,9 @@ async function close(run: Run, ended: Ended): Promise<Ended> {
             ...(error && { error }),
           },
     )
-    await run.save()
+    if (saved) await saved
+    const rest = run.save()
+    if (rest) await rest
     return ended
   } catch (thrown) {
     // What went wrong first is what the caller needs to know.

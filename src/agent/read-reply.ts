@@ -1,6 +1,7 @@
 import type { LLMResponse } from '../client/client.ts'
 import type { ToolCall } from '../messages.ts'
 import type { Protocol, Turn, TurnCall } from '../protocol/protocol.ts'
+import type { CompiledSchema } from '../tools/schema.ts'
 import type { ReplyEntry } from '../transcript/entry.ts'
 import type { Asked, CallAction } from './encode-request.ts'
 import type { Run } from './run.ts'
@@ -47,12 +48,12 @@ function shownText(protocol: Protocol, { text, ...rest }: LLMResponse): string {
   return shown.map((part) => (part.type === 'token' && part.channel === 'answer' ? part.text : '')).join('')
 }
 
-async function entryOf(
+function entryOf(
   run: Run,
   base: Omit<ReplyEntry, 'kind' | 'text'>,
   turn: Turn,
   said: string,
-): Promise<ReplyEntry> {
+): ReplyEntry | Promise<ReplyEntry> {
   const plan = turn.plan !== undefined && { plan: turn.plan }
   switch (turn.kind) {
     case 'malformed':
@@ -69,15 +70,22 @@ async function entryOf(
     }
     case 'final': {
       const { output } = run.settings
-      if (!output) return { ...base, ...plan, kind: 'final', text: turn.text }
-      const { readAnswer } = await import('./answer.ts')
-      const answer = await run.wait(readAnswer(output, turn.text))
-      if (!answer.ok)
-        return { ...base, ...plan, kind: 'invalid_output', text: turn.text, problem: answer.problem }
-      run.answer = run.secrets.scrubber.value(answer.value)
-      return { ...base, ...plan, kind: 'final', text: turn.text }
+      const final = { ...base, ...plan, text: turn.text }
+      return output ? structured(run, final, output) : { ...final, kind: 'final' }
     }
   }
+}
+
+async function structured(
+  run: Run,
+  final: Omit<ReplyEntry, 'kind'>,
+  output: CompiledSchema,
+): Promise<ReplyEntry> {
+  const { readAnswer } = await import('./answer.ts')
+  const answer = await run.wait(readAnswer(output, final.text))
+  if (!answer.ok) return { ...final, kind: 'invalid_output', problem: answer.problem }
+  run.answer = run.secrets.scrubber.value(answer.value)
+  return { ...final, kind: 'final' }
 }
 
 /** Gives every call an id of its own: none is missing, and none was used before in this conversation. */

@@ -74,7 +74,7 @@ export class RunStream<Answer = string> implements AsyncIterable<AgentEvent>, As
     // One turn later, so that `const { result } = stream; for await (… of stream)` misses no event.
     await null
     try {
-      return await this.#perform(this.#queue, this.#controller.signal, this.#inbox)
+      return await this.#perform(this.#queue, this.#controller, this.#inbox)
     } finally {
       this.#queue.end()
     }
@@ -88,9 +88,9 @@ export class RunStream<Answer = string> implements AsyncIterable<AgentEvent>, As
   }
 }
 
-/** Does the run: tells events to `queue`, stops when `signal` aborts, listens to `inbox`, and never rejects. */
+/** Does the run: tells events to `queue`, stops when `controller` aborts, listens to `inbox`, and never rejects. */
 export type RunPerformer<Answer> = (
   queue: EventQueue,
-  signal: AbortSignal,
+  controller: AbortController,
   inbox: Inbox,
 ) => Promise<RunResult<Answer>>

@@ -7,6 +7,7 @@ import type { Entry } from '../transcript/entry.ts'
 import type { Policy } from '../transcript/next.ts'
 import type { RunFold, Transcript } from '../transcript/transcript.ts'
 import type { ConversationState } from './conversation-state.ts'
+import type { EventQueue } from './event-queue.ts'
 import { applyHooks, type HookInfo, type Hooks } from './hooks.ts'
 import type { RunBudget } from './run-budget.ts'
 import type { RunSettings } from './settings.ts'
@@ -22,9 +23,8 @@ export interface RunParts {
   readonly signal: AbortSignal
   readonly secrets: KnownSecrets
   readonly inbox: Inbox
-  /** Takes every event; gives a promise when the reader has to be waited for. */
   readonly tell: (event: AgentEvent) => void
-  readonly paced: () => Promise<void> | undefined
+  readonly queue: EventQueue
 }
 
 /** One run under way: what the stages of an iteration share. */
@@ -38,8 +38,6 @@ export class Run {
   readonly signal: AbortSignal
   readonly secrets: KnownSecrets
   readonly inbox: Inbox
-  /** Waits until the reader of the events wants more. */
-  readonly paced: () => Promise<void> | undefined
   readonly startedAt: number
   /** When its turn in the conversation came: `timeoutMs` counts from then. */
   turnAt: number
@@ -59,8 +57,11 @@ export class Run {
   firstTokenMs: number | undefined
 
   #tell: (event: AgentEvent) => void
+  readonly #queue: EventQueue
   readonly #stops = new Set<(reason: unknown) => void>()
   readonly #stop = () => {
+    // A run that is ending does not wait for its reader.
+    this.#queue.unpace()
     for (const stop of this.#stops) stop(this.signal.reason)
     this.#stops.clear()
   }
@@ -74,11 +75,12 @@ export class Run {
     this.signal = parts.signal
     this.secrets = parts.secrets
     this.inbox = parts.inbox
-    this.paced = parts.paced
     this.#tell = parts.tell
+    this.#queue = parts.queue
     this.stepId = parts.runId
     this.startedAt = parts.settings.runtime.now()
     this.turnAt = this.startedAt
+    if (this.signal.aborted) this.#queue.unpace()
     this.signal.addEventListener('abort', this.#stop, { once: true })
   }
 
@@ -130,6 +132,11 @@ export class Run {
       low: this.budget?.low(),
       repeatable: (toolName) => registry.get(toolName)?.repeatable === true,
     }
+  }
+
+  /** Waits until the reader of the events wants more; `undefined` when nobody has to be waited for. */
+  paced(): Promise<void> | undefined {
+    return this.#queue.paced()
   }
 
   emit(event: AgentEvent): void {
@@ -195,11 +202,14 @@ export class Run {
     })
   }
 
-  /** Passes `value` through the hooks of a stage; nothing to wait for without hooks. */
-  async hook<T>(stage: Exclude<keyof Hooks, 'strict'>, value: T): Promise<T> {
-    const { hooks } = this.settings
-    if (hooks.length === 0) return value
-    const passed = applyHooks(hooks, stage, value, this.#hookInfo, (message) =>
+  /** There are hooks, which have to be waited for. */
+  get isHooked(): boolean {
+    return this.settings.hooks.length > 0
+  }
+
+  /** Passes `value` through the hooks of a stage. */
+  hook<T>(stage: Exclude<keyof Hooks, 'strict'>, value: T): Promise<T> {
+    const passed = applyHooks(this.settings.hooks, stage, value, this.#hookInfo, (message) =>
       this.diagnose('hook_failed', message),
     )
     return this.wait(passed)

@@ -11,6 +11,10 @@ export class Inbox {
     return new Promise((settle) => this.#letters.push({ message, settle }))
   }
 
+  get isEmpty(): boolean {
+    return this.#letters.length === 0
+  }
+
   take(): Letter | undefined {
     return this.#letters.shift()
   }

@@ -1,4 +1,4 @@
-import type { Runtime } from '../runtime.ts'
+import { type Runtime, ringAfter } from '../runtime.ts'
 import type { LLMChunk } from './client.ts'
 
 export interface SilenceLimits {
@@ -31,20 +31,18 @@ export function isContent(chunk: LLMChunk): boolean {
 /** Notices when a client has been silent for too long; while the watch is paused, time does not count. */
 export class SilenceWatch {
   readonly #limits: SilenceLimits
-  readonly #signal: AbortSignal
   readonly #onSilence: (silence: Silence) => void
   #ended: Silence | undefined
   #hasBegun = false
   /** Milliseconds without content before `#since`. */
   #silentMs = 0
   #since: number | undefined
-  /** Ends the wait of a watch that has nothing to count. */
-  #resumed: (() => void) | undefined
+  /** Takes back the timer, if one is set. */
+  #unset: (() => void) | undefined
 
-  /** `signal` ends the watch; `onSilence` is told at most once. */
-  constructor(limits: SilenceLimits, signal: AbortSignal, onSilence: (silence: Silence) => void) {
+  /** `onSilence` is told at most once. */
+  constructor(limits: SilenceLimits, onSilence: (silence: Silence) => void) {
     this.#limits = limits
-    this.#signal = signal
     this.#onSilence = onSilence
   }
 
@@ -55,9 +53,14 @@ export class SilenceWatch {
 
   start(): void {
     this.#since = this.#limits.runtime.now()
-    this.#watch().catch(() => {
-      // The call ended, and its signal took the sleep with it.
-    })
+    this.#set()
+  }
+
+  /** What comes now is not waited for. */
+  end(): void {
+    this.#since = undefined
+    this.#unset?.()
+    this.#unset = undefined
   }
 
   heard(): void {
@@ -74,35 +77,28 @@ export class SilenceWatch {
   resume(wasContent: boolean): void {
     if (wasContent) this.heard()
     else this.#since = this.#limits.runtime.now()
-    this.#resumed?.()
+    if (!this.#unset) this.#set()
   }
 
   // One timer for a whole call, not one for each of its thousands of pieces: it looks at the clock when it rings.
-  async #watch(): Promise<void> {
+  #set(): void {
     const { firstContentMs, idleMs, runtime } = this.#limits
-    for (;;) {
-      const limitMs = this.#hasBegun ? idleMs : firstContentMs
-      if (this.#since === undefined || limitMs === undefined) {
-        await this.#resumption()
-        continue
-      }
-      const leftMs = limitMs - this.#silentFor()
-      if (leftMs <= 0) {
-        this.#ended = { phase: this.#hasBegun ? 'idle' : 'first', ms: limitMs }
-        return this.#onSilence(this.#ended)
-      }
-      // Not longer than the shorter limit: an answer may begin while this sleeps.
-      const sleepMs = Math.min(leftMs, idleMs ?? leftMs)
-      const before = runtime.now()
-      await runtime.sleep(sleepMs, this.#signal)
-      // A clock that stands still, while its sleeps end, must not keep this awake for ever.
-      if (runtime.now() <= before) this.#silentMs += sleepMs
+    const limitMs = this.#hasBegun ? idleMs : firstContentMs
+    this.#unset = undefined
+    if (this.#since === undefined || limitMs === undefined) return
+    const leftMs = limitMs - this.#silentFor()
+    if (leftMs <= 0) {
+      this.#ended = { phase: this.#hasBegun ? 'idle' : 'first', ms: limitMs }
+      this.#onSilence(this.#ended)
+      return
     }
-  }
-
-  #resumption(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#resumed = resolve
+    // Not longer than the shorter limit: an answer may begin while this waits.
+    const waitMs = Math.min(leftMs, idleMs ?? leftMs)
+    const before = runtime.now()
+    this.#unset = ringAfter(waitMs, runtime, () => {
+      // A clock that stands still, while its timers ring, must not keep this awake for ever.
+      if (runtime.now() <= before) this.#silentMs += waitMs
+      this.#set()
     })
   }
 

@@ -1,4 +1,4 @@
-import { untilAborted } from '../abort.ts'
+import { isPromise, untilAborted } from '../abort.ts'
 import { messageOf, shown } from '../errors.ts'
 import type { Message } from '../messages.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
@@ -54,12 +54,12 @@ export interface ViewDiagnostic {
  * results are cut, then other texts, the last user message last; if it still does not fit, a diagnostic says so.
  *
  * Keeps the order, and given a memory that does too, the view of a view is itself. A memory that fails costs a
- * diagnostic, not the run.
+ * diagnostic, not the run. Only a memory that takes time has to be waited for.
  *
  * @throws The signal's reason, when it aborts while the memory works.
  */
-export async function view(input: ViewInput): Promise<View> {
-  const { counts, memory, repair = repairHistory, droppedTokens = 0, conversationId, signal } = input
+export function view(input: ViewInput): View | Promise<View> {
+  const { counts, memory, repair = repairHistory, conversationId, signal } = input
   const budgetTokens = budgetOf(input)
   const budget = budgetTokens !== undefined && { budgetTokens }
   const repaired = repair(input.history)
@@ -67,27 +67,32 @@ export async function view(input: ViewInput): Promise<View> {
   // From here on its sum is known.
   counts.history(history)
   const managed = memory
-    ? await managedBy(memory, history, counts, {
-        countTokens: counts.text,
-        conversationId,
-        signal,
-        ...budget,
-      })
+    ? managedBy(memory, history, counts, { countTokens: counts.text, conversationId, signal, ...budget })
     : { messages: history, diagnostics: [] }
+  const seen = (chosen: Managed) => viewOf(chosen, repaired, budgetTokens, input)
+  return managed instanceof Promise ? managed.then(seen) : seen(managed)
+}
+
+function viewOf(
+  managed: Managed,
+  repaired: Repaired,
+  budgetTokens: number | undefined,
+  input: ViewInput,
+): View | Promise<View> {
+  const { counts, droppedTokens = 0 } = input
+  const history = repaired.messages
+  const seen = (messages: readonly Message[]): View => {
+    const tokens = counts.messages(messages)
+    const diagnostics = [...repairDiagnostics('The history', repaired.repairs), ...managed.diagnostics]
+    if (budgetTokens === undefined) return { messages, tokens, diagnostics }
+    if (tokens > budgetTokens) diagnostics.push(overflow(tokens, budgetTokens, input))
+    return { messages, tokens, budgetTokens, diagnostics }
+  }
+  if (budgetTokens === undefined || counts.messages(managed.messages) <= budgetTokens)
+    return seen(withOpening(managed.messages, history, counts))
   // Loaded late: as a rule, a memory keeps to the budget.
-  const messages =
-    budgetTokens === undefined || counts.messages(managed.messages) <= budgetTokens
-      ? withOpening(managed.messages, history, counts)
-      : (await import('./fitted.ts')).fitted(managed.messages, history, counts, {
-          limit: budgetTokens,
-          keepNewest: 0,
-          droppedTokens,
-        })
-  const tokens = counts.messages(messages)
-  const diagnostics = [...repairDiagnostics('The history', repaired.repairs), ...managed.diagnostics]
-  if (budgetTokens !== undefined && tokens > budgetTokens)
-    diagnostics.push(overflow(tokens, budgetTokens, input))
-  return { messages, tokens, ...budget, diagnostics }
+  const limits = { limit: budgetTokens, keepNewest: 0, droppedTokens }
+  return import('./fitted.ts').then(({ fitted }) => seen(fitted(managed.messages, history, counts, limits)))
 }
 
 function budgetOf(input: ViewInput): number | undefined {
@@ -130,22 +135,17 @@ function repairDiagnostics(what: string, repairs: readonly string[]): ViewDiagno
 
 export type Managed = Pick<View, 'messages' | 'diagnostics'>
 
-async function managedBy(
+function managedBy(
   memory: AgentMemory,
   history: readonly Message[],
   counts: TokenCounts,
   context: MemoryContext,
-): Promise<Managed> {
+): Managed | Promise<Managed> {
   const told: ViewDiagnostic[] = []
   const warn = (message: string) => {
     told.push({ code: 'memory_failed', message })
   }
-  try {
-    // A copy of its own: a memory that shifts and splices harms nobody. Within an async function, so that what it throws
-    // at once is a rejection too.
-    const given = memory.isReader === true ? history : history.slice()
-    const managing = (async () => memory.manageHistory(given, { ...context, warn }))()
-    const managed: unknown = await untilAborted(managing, context.signal)
+  const read = (managed: unknown): Managed | Promise<Managed> => {
     if (!Array.isArray(managed)) {
       throw new TypeError(`manageHistory must return messages, got ${shown(managed)}.`)
     }
@@ -153,16 +153,26 @@ async function managedBy(
     if (isUsableChoice(messages, history, counts)) {
       return { messages: messages.length === history.length ? history : messages, diagnostics: told }
     }
-    const { withEssentials } = await import('./essentials.ts')
-    const { messages: whole, repairs } = withEssentials(managed, history, counts)
-    return {
-      messages: whole,
-      diagnostics: [...told, ...repairDiagnostics('What the memory gave back', repairs)],
-    }
-  } catch (error) {
+    // Loaded late: most memories only choose.
+    return import('./essentials.ts').then(({ withEssentials }) => {
+      const { messages: whole, repairs } = withEssentials(managed, history, counts)
+      const repaired = repairDiagnostics('What the memory gave back', repairs)
+      return { messages: whole, diagnostics: [...told, ...repaired] }
+    })
+  }
+  const failed = (error: unknown): Managed => {
     context.signal.throwIfAborted()
     const message = `The memory failed, so the history is sent without it: ${messageOf(error)}`
     return { messages: history, diagnostics: [{ code: 'memory_failed', message }] }
+  }
+  try {
+    // A copy of its own: a memory that shifts and splices harms nobody.
+    const given = memory.isReader === true ? history : history.slice()
+    const managing: unknown = memory.manageHistory(given, { ...context, warn })
+    const chosen = isPromise(managing) ? untilAborted(managing, context.signal).then(read) : read(managing)
+    return chosen instanceof Promise ? chosen.catch(failed) : chosen
+  } catch (error) {
+    return failed(error)
   }
 }
 

@@ -8,6 +8,7 @@ import {
   fromEnvironment,
   loadedOnce,
   refusing,
+  stoppedBy,
   transportOnly,
 } from './connection.ts'
 import type { Wire } from './exchange.ts'
@@ -111,7 +112,7 @@ export function anthropicSender(sdk: () => Promise<Anthropic>): Wire['send'] {
     const client = await sdk()
     // Not its `messages.create`, which writes to the console about some models.
     return client
-      .post('/v1/messages', { body, headers, signal, stream: body['stream'] === true })
+      .post('/v1/messages', { body, headers, stream: body['stream'] === true, ...stoppedBy(signal) })
       .asResponse()
   }
 }

@@ -282,7 +282,7 @@ export class Batches implements BatchClient {
     const { wire } = this.#wire
     const { controller, unlink } = linkedController(signal)
     const own = controller.signal
-    const watch = new SilenceWatch(wire, own, () =>
+    const watch = new SilenceWatch(wire, () =>
       controller.abort(new Error('The provider was silent for too long.')),
     )
     try {
@@ -295,6 +295,7 @@ export class Batches implements BatchClient {
       if (watch.silence) throw stalledError(watch.silence, wire.source)
       throw errorOf(thrown, wire.source)
     } finally {
+      watch.end()
       controller.abort()
       unlink()
     }

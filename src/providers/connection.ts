@@ -87,11 +87,25 @@ export const transportOnly = {
 
 /** A `fetch` that reads what an error status says by itself: an SDK knows only its own provider's way to say it. */
 export function refusing(fetch: typeof globalThis.fetch): typeof globalThis.fetch {
-  return async (input, init) => {
+  return async (input, init: CallInit = {}) => {
+    const { callSignal, ...rest } = init
+    const signal = callSignal ?? rest.signal ?? null
     // Not followed: a redirect would take the conversation, and headers of ours, to a host that nobody named.
-    const response = await fetch(input, { ...init, redirect: 'manual' })
+    const response = await fetch(input, { ...rest, signal, redirect: 'manual' })
     if (response.ok) return response
-    const text = await readStart(response.body, init?.signal ?? new AbortController().signal).catch(() => '')
+    const text = await readStart(response.body, signal ?? new AbortController().signal).catch(() => '')
     throw new HttpFailure(response.status, response.headers, text)
   }
 }
+
+interface CallInit extends RequestInit {
+  readonly callSignal?: AbortSignal
+}
+
+/**
+ * Options of one request, by which an SDK passes `signal` on to `refusing` as it is. Given as the SDK's own option it would
+ * be combined with others, at the cost of a tenth of a request.
+ */
+export const stoppedBy = (signal: AbortSignal) => ({
+  fetchOptions: { redirect: 'manual', callSignal: signal } as const satisfies CallInit,
+})

@@ -1,4 +1,4 @@
-import { linkedController, untilAborted } from '../abort.ts'
+import { follow, untilAborted } from '../abort.ts'
 import type { ArrivingChunks } from '../client/arrived.ts'
 import type {
   CallOptions,
@@ -8,12 +8,11 @@ import type {
   LLMResponse,
   ProviderLimits,
 } from '../client/client.ts'
-import { collect } from '../client/collect.ts'
 import { isContent, SilenceWatch } from '../client/silence-watch.ts'
 import { LLMError, MissingPackageError } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
 import { optional, positiveMs } from '../options.ts'
-import { createRuntime, type Runtime, runtimeCheck } from '../runtime.ts'
+import { createRuntime, type Runtime, ringAfter, runtimeCheck } from '../runtime.ts'
 import {
   abortedError,
   type ErrorSource,
@@ -110,7 +109,7 @@ export interface AnswerReader {
    *
    * @throws LLMError of kind `malformed` if the answer is not whole.
    */
-  end(): LLMChunk
+  end(): Extract<LLMChunk, { type: 'end' }>
 }
 
 /**
@@ -126,102 +125,209 @@ export class Exchange {
     this.#wire = wire
   }
 
-  call(request: LLMRequest, options: CallOptions = {}): Promise<LLMResponse> {
-    return collect(this.#wire.source, this.#chunks(request, options, 'call', []))
+  async call(request: LLMRequest, options: CallOptions = {}): Promise<LLMResponse> {
+    const open = new OpenCall(this.#wire, options)
+    try {
+      await open.begin(request, 'call')
+      while (await open.read()) open.pass()
+      return open.finish()
+    } catch (thrown) {
+      return open.finishAfter(thrown)
+    } finally {
+      open.close()
+    }
   }
 
   stream(request: LLMRequest, options: CallOptions = {}): ArrivingChunks {
-    const leaving = new AbortController()
-    const arrived: LLMChunk[] = []
-    const chunks = this.#chunks(request, options, 'stream', arrived, leaving.signal)
+    const open = new OpenCall(this.#wire, options)
+    const chunks = streamed(open, request)
     return {
       [Symbol.asyncIterator]() {
         return this
       },
       next: () => chunks.next(),
-      takeArrived: () => (options.signal?.aborted || leaving.signal.aborted ? undefined : arrived.shift()),
+      takeArrived: () => open.takeArrived(),
       // A generator alone would first wait for the chunk that is under way.
       return: async () => {
-        leaving.abort(new Error('The stream was left.'))
+        open.leave()
         await chunks.return()
         return { done: true, value: undefined }
       },
     }
   }
+}
 
-  /** Each piece of the body is read at once into `arrived`, and handed out from there. */
-  async *#chunks(
-    request: LLMRequest,
-    options: CallOptions,
-    mode: CallMode,
-    arrived: LLMChunk[],
-    left?: AbortSignal,
-  ): AsyncGenerator<LLMChunk, void, undefined> {
-    const wire = this.#wire
-    // The SDK hangs listeners on the signal it is given, so it gets one that ends with this call.
-    const { controller, unlink } = linkedController(options.signal, left)
-    const { signal } = controller
-    const watching = linkedController(signal)
-    const watch = new SilenceWatch(wire, watching.controller.signal, () =>
-      controller.abort(new Error('The provider was silent for too long.')),
-    )
-    let requestId: string | undefined
-    let rateLimit: ProviderLimits | undefined
-    let reader: AnswerReader | undefined
-    let end: LLMChunk | undefined
-    let isRead = false
-    try {
-      signal.throwIfAborted()
-      const body = wire.encode(request, mode, {
-        warn: (message) => tell(options, { type: 'warning', message }),
-        ...(options.scope && { conversationId: options.scope.conversationId }),
-      })
-      watch.start()
-      const response = await untilAborted(wire.send(body, headersOf(options), signal), signal)
-      requestId = requestIdOf(response.headers, wire.source)
-      rateLimit = readProviderLimits(response.headers, wire.runtime.now())
-      reader = wire.reader(requestId)
-      const parts = readBody(response.body, signal, () => watch.heard())
-      for await (const part of parts) {
-        signal.throwIfAborted()
-        const failure = readPart(part, reader, arrived)
-        if (arrived.length > 0) {
-          const isHeard = arrived.some(isContent)
-          watch.pause()
-          for (let chunk = arrived.shift(); chunk; chunk = arrived.shift()) {
-            yield chunk
-            // What arrived before an abort is not handed out after it.
-            signal.throwIfAborted()
-          }
-          watch.resume(isHeard)
-        }
-        if (failure) throw failure.error
-        if (!reader.isDone) continue
-        end = reader.end()
-        // A whole body has ended before it is read.
-        if (typeof part !== 'string') await readOut(parts, controller, wire.runtime)
-        break
-      }
-      options.signal?.throwIfAborted()
-      end ??= reader.end()
-      isRead = true
-    } catch (thrown) {
-      const stopper = [options.signal, left].find((each) => each?.aborted)
-      if (stopper) throw abortedError(stopper.reason, wire.source)
-      if (watch.silence === undefined) throw errorOf(thrown, wire.source)
-      // Some servers say why they stopped, and then neither announce the end nor hang up.
-      end = wholeEnd(reader)
-      if (end === undefined) throw stalledError(watch.silence, wire.source, requestId)
-    } finally {
-      arrived.length = 0
-      // An abort is dear: whatever hangs on the signal is told. A body that was read to its end needs none.
-      if (!isRead) controller.abort()
-      watching.controller.abort('over')
-      watching.unlink()
-      unlink()
+async function* streamed(open: OpenCall, request: LLMRequest): AsyncGenerator<LLMChunk, void, undefined> {
+  let response: LLMResponse
+  try {
+    await open.begin(request, 'stream')
+    while (await open.read()) {
+      open.pause()
+      for (let chunk = open.take(); chunk; chunk = open.take()) yield chunk
+      open.resume()
     }
-    // Only now, when nothing is held any more: nobody has to ask again after the end.
-    yield end.type === 'end' && rateLimit ? { ...end, response: { ...end.response, rateLimit } } : end
+    response = open.finish()
+  } catch (thrown) {
+    response = open.finishAfter(thrown)
+  } finally {
+    open.close()
+  }
+  // Only now, when nothing is held any more: nobody has to ask again after the end.
+  yield { type: 'end', response }
+}
+
+/** One call, from its request to the end of its answer. */
+class OpenCall {
+  readonly #wire: Wire
+  readonly #options: CallOptions
+  // The SDK hangs listeners on the signal it is given, so it gets one that ends with this call.
+  readonly #controller = new AbortController()
+  readonly #watch: SilenceWatch
+  /** What was read and not handed out. */
+  readonly #arrived: LLMChunk[] = []
+  #unlink: (() => void) | undefined
+  /** Why its reader left. */
+  #left: Error | undefined
+  #parts: ReturnType<typeof readBody> | undefined
+  #reader: AnswerReader | undefined
+  #requestId: string | undefined
+  #rateLimit: ProviderLimits | undefined
+  /** What the part that was read last ended in: what was said before it is handed out before it. */
+  #failure: { readonly error: unknown } | undefined
+  /** A whole body has ended before it is read. */
+  #isWholeBody = false
+  #isRead = false
+  #isHeard = false
+
+  constructor(wire: Wire, options: CallOptions) {
+    this.#wire = wire
+    this.#options = options
+    this.#watch = new SilenceWatch(wire, () =>
+      this.#controller.abort(new Error('The provider was silent for too long.')),
+    )
+  }
+
+  /** Sends the request, and waits for the beginning of an answer. */
+  async begin(request: LLMRequest, mode: CallMode): Promise<void> {
+    const wire = this.#wire
+    const options = this.#options
+    const { signal } = this.#controller
+    this.#unlink = follow(options.signal, this.#controller)
+    signal.throwIfAborted()
+    const body = wire.encode(request, mode, {
+      warn: (message) => tell(options, { type: 'warning', message }),
+      ...(options.scope && { conversationId: options.scope.conversationId }),
+    })
+    this.#watch.start()
+    const { headers, body: answer } = await untilAborted(wire.send(body, headersOf(options), signal), signal)
+    this.#requestId = requestIdOf(headers, wire.source)
+    this.#rateLimit = readProviderLimits(headers, wire.runtime.now())
+    this.#reader = wire.reader(this.#requestId)
+    this.#parts = readBody(answer, signal, () => this.#watch.heard())
+  }
+
+  /** Reads what comes next of the body; false at the end of the answer. */
+  async read(): Promise<boolean> {
+    if (this.#failure) throw this.#failure.error
+    const [parts, reader] = [this.#parts, this.#reader]
+    if (!parts || !reader) return false
+    if (reader.isDone) {
+      if (!this.#isWholeBody) await this.#readOut(parts)
+      return false
+    }
+    const step = await parts.next()
+    this.#controller.signal.throwIfAborted()
+    if (step.done) return false
+    this.#isWholeBody = typeof step.value === 'string'
+    this.#failure = readPart(step.value, reader, this.#arrived)
+    return true
+  }
+
+  /** Leaves out what was read: the end says it all. */
+  pass(): void {
+    if (this.#arrived.some(isContent)) this.#watch.heard()
+    this.#arrived.length = 0
+  }
+
+  /** What was read is about to be taken, which is the time of who takes it. */
+  pause(): void {
+    this.#isHeard = this.#arrived.some(isContent)
+    this.#watch.pause()
+  }
+
+  resume(): void {
+    this.#watch.resume(this.#isHeard)
+  }
+
+  /** What arrived before an abort is not handed out after it. */
+  take(): LLMChunk | undefined {
+    this.#controller.signal.throwIfAborted()
+    return this.#arrived.shift()
+  }
+
+  /** The same, for who asks beside the generator; the generator throws. */
+  takeArrived(): LLMChunk | undefined {
+    return this.#controller.signal.aborted ? undefined : this.#arrived.shift()
+  }
+
+  /** The reader wants no more. */
+  leave(): void {
+    this.#left ??= new Error('The stream was left.')
+    this.#controller.abort(this.#left)
+  }
+
+  /** The answer, which was read. */
+  finish(): LLMResponse {
+    this.#options.signal?.throwIfAborted()
+    const response = this.#whole()
+    this.#isRead = true
+    return response
+  }
+
+  /** Some servers say why they stopped, and then neither announce the end nor hang up: what they said counts. */
+  finishAfter(thrown: unknown): LLMResponse {
+    const { source } = this.#wire
+    const { signal } = this.#options
+    if (signal?.aborted) throw abortedError(signal.reason, source)
+    if (this.#left) throw abortedError(this.#left, source)
+    const { silence } = this.#watch
+    if (silence === undefined) throw errorOf(thrown, source)
+    try {
+      return this.#whole()
+    } catch {
+      throw stalledError(silence, source, this.#requestId)
+    }
+  }
+
+  /** Holds nothing any more. */
+  close(): void {
+    this.#arrived.length = 0
+    // An abort is dear: whatever hangs on the signal is told. A body that was read to its end needs none.
+    if (!this.#isRead) this.#controller.abort()
+    this.#watch.end()
+    this.#unlink?.()
+  }
+
+  /** @throws LLMError of kind `malformed` */
+  #whole(): LLMResponse {
+    const { response } = this.#reader?.end() ?? {}
+    if (!response) throw new Error('The answer has not begun.')
+    return this.#rateLimit ? { ...response, rateLimit: this.#rateLimit } : response
+  }
+
+  /**
+   * Reads what comes after the announced end, usually the end itself, so that the connection can be used again. Not for
+   * long: some servers keep it open.
+   */
+  async #readOut(parts: AsyncIterator<unknown>): Promise<void> {
+    const unset = ringAfter(50, this.#wire.runtime, () => this.#controller.abort())
+    try {
+      while (!(await parts.next()).done);
+    } catch {
+      // The answer was whole before.
+    } finally {
+      unset()
+    }
   }
 }
 
@@ -237,14 +343,6 @@ function readPart(
     return undefined
   } catch (error) {
     return { error }
-  }
-}
-
-function wholeEnd(reader: AnswerReader | undefined): LLMChunk | undefined {
-  try {
-    return reader?.end()
-  } catch {
-    return undefined
   }
 }
 
@@ -266,28 +364,4 @@ export function errorOf(thrown: unknown, source: ErrorSource): unknown {
   const { cause } = Object(thrown) as { cause?: unknown } // only compared
   const failure = [thrown, cause].find((each) => each instanceof HttpFailure)
   return failure ? statusError(failure, source) : transportError(thrown, source)
-}
-
-/**
- * Reads what comes after the announced end, usually the end itself, so that the connection can be used again. Not for
- * long: some servers keep it open.
- */
-async function readOut(
-  parts: AsyncIterator<unknown>,
-  controller: AbortController,
-  runtime: Runtime,
-): Promise<void> {
-  const timer = new AbortController()
-  const late = runtime.sleep(50, timer.signal).then(
-    () => controller.abort(),
-    () => {},
-  )
-  try {
-    while (!(await parts.next()).done);
-  } catch {
-    // The answer was whole before.
-  } finally {
-    timer.abort('over')
-    await late
-  }
 }

@@ -17,6 +17,7 @@ import {
   loadedOnce,
   refusing,
   secretsOf,
+  stoppedBy,
   transportOnly,
 } from './connection.ts'
 import { errorSourceOf } from './errors.ts'
@@ -129,6 +130,6 @@ function senderOf(connection: GroqConnection, fetch: typeof globalThis.fetch): W
     const { chat } = await sdk()
     // Our own types know what this API takes; the SDK's know also what nobody sends.
     const params = body as unknown as Parameters<typeof chat.completions.create>[0]
-    return chat.completions.create(params, { signal, headers }).asResponse()
+    return chat.completions.create(params, { headers, ...stoppedBy(signal) }).asResponse()
   }
 }

@@ -7,6 +7,7 @@ import {
   fromEnvironment,
   loadedOnce,
   refusing,
+  stoppedBy,
   transportOnly,
 } from './connection.ts'
 import type { Wire } from './exchange.ts'
@@ -114,6 +115,6 @@ export function openAISender(sdk: () => Promise<OpenAI>): Wire['send'] {
     const { chat } = await sdk()
     // Our own types know what this API takes; the SDK's know also what only OpenAI does.
     const params = body as unknown as OpenAI.Chat.ChatCompletionCreateParams
-    return chat.completions.create(params, { signal, headers }).asResponse()
+    return chat.completions.create(params, { headers, ...stoppedBy(signal) }).asResponse()
   }
 }

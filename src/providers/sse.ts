@@ -22,38 +22,81 @@ const longestStream = 512 * 2 ** 20
  *
  * @throws TooLargeError; the signal's reason; whatever the transport throws.
  */
-export async function* readBody(
+export function readBody(
   body: ReadableStream<Uint8Array> | null,
   signal: AbortSignal,
   onText: () => void = () => {},
-): AsyncGenerator<readonly SseEvent[] | string, void, undefined> {
-  let start = ''
-  let shape: Shape | undefined
-  let events: EventReader | undefined
-  for await (const text of readText(body, signal)) {
-    if (events !== undefined) {
-      const read = events.read(text)
-      if (read.length > 0) yield read
-      continue
-    }
-    start += text
-    if (start.length > longestText) throw new TooLargeError('a text of more than 16 million characters')
-    if (shape === undefined) {
-      start = start.trimStart()
-      // Asked for no longer than it takes to tell: to look at the start of a text that grows is to copy all of it.
-      shape = shapeOf(start)
-    }
-    if (shape === 'events') {
-      events = new EventReader()
-      yield events.read(start)
-    } else if (shape === 'text' && text.trim() !== '') {
-      onText()
+): AsyncIterableIterator<readonly SseEvent[] | string, void, undefined> {
+  return new BodyReader(readText(body, signal), onText)
+}
+
+// An object, as the one below: a generator would wait three times for each piece.
+class BodyReader implements AsyncIterableIterator<readonly SseEvent[] | string, void, undefined> {
+  readonly #texts: AsyncIterator<string, void>
+  readonly #onText: () => void
+  #start = ''
+  #shape: Shape | undefined
+  #events: EventReader | undefined
+  #isOver = false
+
+  constructor(texts: AsyncIterator<string, void>, onText: () => void) {
+    this.#texts = texts
+    this.#onText = onText
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async next(): Promise<IteratorResult<readonly SseEvent[] | string, void>> {
+    try {
+      while (!this.#isOver) {
+        const step = await this.#texts.next()
+        const value = step.done ? this.#rest() : this.#read(step.value)
+        if (value !== undefined) return { done: false, value }
+      }
+      return { done: true, value: undefined }
+    } catch (error) {
+      void this.return()
+      throw error
     }
   }
-  // A last event without its blank line still counts.
-  if (events !== undefined) yield events.read('\n\n')
-  else yield start
+
+  async return(): Promise<IteratorResult<never, void>> {
+    this.#isOver = true
+    await this.#texts.return?.()
+    return { done: true, value: undefined }
+  }
+
+  #read(text: string): readonly SseEvent[] | undefined {
+    return this.#events ? filled(this.#events.read(text)) : this.#readStart(text)
+  }
+
+  #readStart(text: string): readonly SseEvent[] | undefined {
+    this.#start += text
+    if (this.#start.length > longestText) throw new TooLargeError('a text of more than 16 million characters')
+    if (this.#shape === undefined) {
+      this.#start = this.#start.trimStart()
+      // Asked for no longer than it takes to tell: to look at the start of a text that grows is to copy all of it.
+      this.#shape = shapeOf(this.#start)
+    }
+    if (this.#shape === 'events') {
+      this.#events = new EventReader()
+      return filled(this.#events.read(this.#start))
+    }
+    if (this.#shape === 'text' && text.trim() !== '') this.#onText()
+    return undefined
+  }
+
+  #rest(): readonly SseEvent[] | string {
+    this.#isOver = true
+    // A last event without its blank line still counts.
+    return this.#events ? this.#events.read('\n\n') : this.#start
+  }
 }
+
+const filled = (events: readonly SseEvent[]): readonly SseEvent[] | undefined =>
+  events.length > 0 ? events : undefined
 
 /** The first 64 thousand characters of a body: as much as an error can have to say. */
 export async function readStart(
@@ -107,29 +150,59 @@ function shapeOf(start: string): Shape | undefined {
 }
 
 /** The body as text, in pieces as they arrive, each at least one character. */
-export async function* readText(
+export function readText(
   body: ReadableStream<Uint8Array> | null,
   signal: AbortSignal,
-): AsyncGenerator<string, void, undefined> {
-  if (body === null) return
-  const decoder = new TextDecoder()
-  const reader = body.getReader()
-  // Ends the connection if there is still one, and whatever read is waiting, at once; nobody minds if it fails.
-  const cancel = () => void reader.cancel().catch(() => {})
-  signal.addEventListener('abort', cancel, { once: true })
-  let isOver = false
-  try {
-    for (;;) {
-      signal.throwIfAborted()
-      const { done, value } = await reader.read()
-      isOver = done
-      signal.throwIfAborted()
-      const text = done ? decoder.decode() : decoder.decode(value, { stream: true })
-      if (text !== '') yield text
-      if (done) return
+): AsyncIterableIterator<string, void, undefined> {
+  return new TextReader(body, signal)
+}
+
+class TextReader implements AsyncIterableIterator<string, void, undefined> {
+  readonly #signal: AbortSignal
+  readonly #decoder = new TextDecoder()
+  #reader: ReadableStreamDefaultReader<Uint8Array> | undefined
+
+  constructor(body: ReadableStream<Uint8Array> | null, signal: AbortSignal) {
+    this.#signal = signal
+    this.#reader = body?.getReader()
+    // Ends whatever read is waiting, at once.
+    signal.addEventListener('abort', this.#cancel, { once: true })
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async next(): Promise<IteratorResult<string, void>> {
+    try {
+      while (this.#reader) {
+        this.#signal.throwIfAborted()
+        const { done, value } = await this.#reader.read()
+        if (done) this.#end()
+        this.#signal.throwIfAborted()
+        const text = done ? this.#decoder.decode() : this.#decoder.decode(value, { stream: true })
+        if (text !== '') return { done: false, value: text }
+      }
+      return { done: true, value: undefined }
+    } catch (error) {
+      this.#cancel()
+      throw error
     }
-  } finally {
-    signal.removeEventListener('abort', cancel)
-    if (!isOver) cancel()
+  }
+
+  async return(): Promise<IteratorResult<never, void>> {
+    this.#cancel()
+    return { done: true, value: undefined }
+  }
+
+  /** Ends the connection if there is still one; nobody minds if it fails. */
+  readonly #cancel = (): void => {
+    this.#reader?.cancel().catch(() => {})
+    this.#end()
+  }
+
+  #end(): void {
+    this.#reader = undefined
+    this.#signal.removeEventListener('abort', this.#cancel)
   }
 }

@@ -1,7 +1,8 @@
 import { type ArrivingGenerator, passing } from '../client/arrived.ts'
-import type { CallOptions, ClientMiddleware, LLMChunk, LLMClient } from '../client/client.ts'
+import type { CallOptions, ClientMiddleware, LLMChunk, LLMClient, LLMResponse } from '../client/client.ts'
+import { clientAround } from '../client/client-around.ts'
 import { clientError, isLLMError } from '../client/thrown.ts'
-import { type LLMError, type LLMErrorKind, llmErrorKinds } from '../errors.ts'
+import { llmErrorKinds } from '../errors.ts'
 import {
   type Check,
   checkOptions,
@@ -18,31 +19,8 @@ import {
   record,
 } from '../options.ts'
 import { type Runtime, runtimeCheck, systemRuntime } from '../runtime.ts'
-import { failureOf, replyOf, tell, wrapped } from './wrapped.ts'
-
-export interface RetryPolicy {
-  /** Calls in all, the first included. Default: 3; 1 never retries. */
-  readonly attempts?: number
-  /** Wait before the second attempt, in milliseconds, before jitter. Default: 1000. */
-  readonly minDelayMs?: number
-  /** How much longer each wait is than the one before. Default: 2. */
-  readonly factor?: number
-  /** The longest wait of our own, in milliseconds. Default: 30 000. */
-  readonly maxDelayMs?: number
-  /**
-   * How a wait is spread, so that clients that failed together do not come back together. `full` (the default): between
-   * 0 and the whole wait, but no less than 100 ms of it. `equal`: between half and the whole wait. `none`: the wait as
-   * it is. A wait the provider asked for becomes up to a tenth longer, never shorter.
-   */
-  readonly jitter?: 'full' | 'equal' | 'none'
-  /**
-   * Which failures are worth another attempt: their kinds, or a function that says so. Default: those that are `retryable`.
-   * An abort never is.
-   */
-  readonly retryOn?: readonly LLMErrorKind[] | ((error: LLMError) => boolean)
-  /** A provider that asks for a longer wait than this, in milliseconds, is not waited for. Default: 60 000. */
-  readonly maxRetryAfterMs?: number
-}
+import type { Failed, Policy, RetryPolicy } from './retry-policy.ts'
+import { replyOf } from './wrapped.ts'
 
 export interface RetryOptions extends RetryPolicy {
   /** What is different for the clients of a provider, by its name: `{ anthropic: { attempts: 5 } }`. */
@@ -62,14 +40,33 @@ export interface RetryOptions extends RetryPolicy {
 export function retry(options: RetryOptions = {}): ClientMiddleware {
   const policyFor = policiesOf(options)
   return (next) =>
-    wrapped(next, (request, callOptions, way) =>
-      retried(() => replyOf(next, request, callOptions, way), next, policyFor(next.provider), callOptions),
-    )
+    clientAround(next, {
+      call: (request, callOptions) =>
+        whole(() => next.call(request, callOptions), next, policyFor(next.provider), callOptions),
+      stream: (_, request, callOptions) =>
+        retried(
+          () => replyOf(next, request, callOptions, 'stream'),
+          next,
+          policyFor(next.provider),
+          callOptions,
+        ),
+    })
 }
 
-interface Policy extends Required<RetryPolicy> {
-  readonly retryOn: (error: LLMError) => boolean
-  readonly runtime: Pick<Runtime, 'sleep' | 'random'>
+function whole(
+  call: () => Promise<LLMResponse>,
+  client: LLMClient,
+  policy: Policy,
+  options: CallOptions | undefined,
+): Promise<LLMResponse> {
+  const tried = async () => {
+    try {
+      return await call()
+    } catch (thrown) {
+      throw clientError(thrown, client, options?.signal)
+    }
+  }
+  return attempted(tried, client, policy, options, undefined)
 }
 
 function retried(
@@ -95,7 +92,7 @@ async function* attempts(
   handOutFrom: (reply: ArrivingGenerator | undefined) => void,
 ): AsyncGenerator<LLMChunk, void, undefined> {
   let isShown = false
-  let broken: Broken | undefined
+  let broken: Failed | undefined
   for (;;) {
     const { chunks, begun, attempt } = await begin(open, client, policy, options, broken)
     let isOver = false
@@ -118,101 +115,49 @@ async function* attempts(
   }
 }
 
-/** An attempt that failed after some of it was handed out. */
-interface Broken {
-  readonly error: unknown
-  readonly attempt: number
-}
-
 /** Tries until a reply has begun: something is there that a reader would see, or all of it. Goes on after `broken`. */
-async function begin(
+function begin(
   open: () => ArrivingGenerator,
   client: LLMClient,
   policy: Policy,
   options: CallOptions | undefined,
-  broken: Broken | undefined,
-): Promise<Begun> {
-  if (broken) return beginAgain(open, client, policy, options, broken)
-  try {
-    return await begunBy(open, 1)
-  } catch (error) {
-    return beginAgain(open, client, policy, options, { error, attempt: 1 })
+  broken: Failed | undefined,
+) {
+  const tried = async (attempt: number) => {
+    const chunks = open()
+    const begun: LLMChunk[] = []
+    for (let step = await chunks.next(); !step.done; step = await chunks.next()) {
+      begun.push(step.value)
+      // Pieces of calls are held back: nobody reads them, so they need no retraction.
+      if (step.value.type !== 'tool_call') break
+    }
+    return { chunks, begun, attempt }
   }
+  return attempted(tried, client, policy, options, broken)
 }
 
-/** A reply of which something is there. */
-interface Begun {
-  readonly chunks: ArrivingGenerator
-  readonly begun: readonly LLMChunk[]
-  readonly attempt: number
-}
-
-async function begunBy(open: () => ArrivingGenerator, attempt: number): Promise<Begun> {
-  const chunks = open()
-  const begun: LLMChunk[] = []
-  for (let step = await chunks.next(); !step.done; step = await chunks.next()) {
-    begun.push(step.value)
-    // Pieces of calls are held back: nobody reads them, so they need no retraction.
-    if (step.value.type !== 'tool_call') break
-  }
-  return { chunks, begun, attempt }
-}
-
-async function beginAgain(
-  open: () => ArrivingGenerator,
+/** Tries as often and as late as the policy says. Goes on after `broken`. */
+async function attempted<T>(
+  tried: (attempt: number) => Promise<T>,
   client: LLMClient,
   policy: Policy,
   options: CallOptions | undefined,
-  broken: Broken,
-): Promise<Begun> {
-  const { error, attempt: failed } = broken
-  if (failed === policy.attempts || (isLLMError(error) && error.kind === 'aborted')) throw error
-  const before = failed - 1
-  const tried = async (number: number) => {
-    if (number === 1) throw error
-    return begunBy(open, before + number)
+  broken: Failed | undefined,
+): Promise<T> {
+  let failed = broken
+  if (!failed) {
+    // Most calls need no second attempt, and nothing that counts them.
+    try {
+      return await tried(1)
+    } catch (error) {
+      failed = { error, attempt: 1 }
+    }
   }
-  // Loaded late: most calls need no second attempt.
-  const { default: pRetry } = await import('p-retry')
-  return pRetry(tried, {
-    retries: policy.attempts - 1 - before,
-    minTimeout: 0,
-    // Asked last and only while attempts are left, so the wait happens here: one of our own, for the provider has a say.
-    shouldRetry: async ({ error, attemptNumber }) => {
-      if (!isLLMError(error) || error.kind === 'aborted' || !policy.retryOn(error)) return false
-      const attempt = before + attemptNumber
-      const delayMs = delayBefore(error, attempt, policy)
-      if (delayMs === undefined) return false
-      tell(options, { type: 'retry', attempt, delayMs, error: failureOf(error) })
-      try {
-        await policy.runtime.sleep(delayMs, options?.signal)
-      } catch (reason) {
-        throw clientError(reason, client, options?.signal)
-      }
-      return true
-    },
-  })
-}
-
-/** How long to wait after `attempt` failed; `undefined` when the provider asks for longer than anyone would wait. */
-function delayBefore(error: LLMError, attempt: number, policy: Policy): number | undefined {
-  const { runtime, jitter } = policy
-  const asked = error.retryAfterMs
-  if (typeof asked === 'number' && Number.isFinite(asked) && asked > 0) {
-    if (asked > policy.maxRetryAfterMs) return undefined
-    return Math.ceil(jitter === 'none' ? asked : asked * (1 + runtime.random() / 10))
-  }
-  // Without the comparison a wait of 0 would grow to 0 · ∞.
-  const grown = policy.minDelayMs === 0 ? 0 : policy.minDelayMs * policy.factor ** (attempt - 1)
-  const whole = Math.min(grown, policy.maxDelayMs)
-  switch (jitter) {
-    case 'none':
-      return whole
-    case 'equal':
-      return Math.ceil((whole * (1 + runtime.random())) / 2)
-    case 'full':
-      return Math.ceil(Math.max(runtime.random() * whole, Math.min(whole, 100)))
-  }
+  // What is not tried again loads nothing.
+  const { error } = failed
+  if (failed.attempt >= policy.attempts || (isLLMError(error) && error.kind === 'aborted')) throw error
+  const { tryAgain } = await import('./second-attempt.ts')
+  return tryAgain(tried, client, policy, options, failed)
 }
 
 function policiesOf(options: RetryOptions): (provider: string) => Policy {

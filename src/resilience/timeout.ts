@@ -5,7 +5,7 @@ import { isContent, SilenceWatch } from '../client/silence-watch.ts'
 import { clientError } from '../client/thrown.ts'
 import { LLMError } from '../errors.ts'
 import { type Check, checkOptions, optional, positiveMs } from '../options.ts'
-import { type Runtime, runtimeCheck, systemRuntime } from '../runtime.ts'
+import { type Runtime, ringAfter, runtimeCheck, systemRuntime } from '../runtime.ts'
 import { Pulls } from './pulls.ts'
 
 export interface TimeoutOptions {
@@ -93,8 +93,7 @@ class Deadline {
   readonly #client: LLMClient
   readonly #caller: AbortSignal | undefined
   readonly #link: ReturnType<typeof linkedController>
-  /** Ends the timers: the client's signal stays as it is when all went well. */
-  readonly #over = new AbortController()
+  readonly #unset: (() => void) | undefined
   #error: LLMError | undefined
 
   constructor(client: LLMClient, { requestMs, runtime, ...limits }: Limits, options: CallOptions = {}) {
@@ -102,15 +101,14 @@ class Deadline {
     this.#caller = options.signal
     this.#link = linkedController(options.signal)
     this.options = { ...options, signal: this.signal }
-    this.watch = new SilenceWatch({ ...limits, runtime }, this.#over.signal, ({ phase, ms }) => {
+    this.watch = new SilenceWatch({ ...limits, runtime }, ({ phase, ms }) => {
       if (phase === 'first') this.#giveUp('timeout', `said nothing for ${ms} ms`, 'firstContentMs')
       else this.#giveUp('stalled', `said nothing more for ${ms} ms`, 'idleMs')
     })
     this.watch.start()
     if (requestMs === undefined) return
-    runtime.sleep(requestMs, this.#over.signal).then(
-      () => this.#giveUp('timeout', `took longer than ${requestMs} ms`, 'requestMs'),
-      () => {},
+    this.#unset = ringAfter(requestMs, runtime, () =>
+      this.#giveUp('timeout', `took longer than ${requestMs} ms`, 'requestMs'),
     )
   }
 
@@ -124,8 +122,10 @@ class Deadline {
     return this.#error ?? clientError(thrown, this.#client, this.#caller)
   }
 
+  /** The client's signal stays as it is when all went well. */
   end(): void {
-    this.#over.abort()
+    this.watch.end()
+    this.#unset?.()
     this.#link.unlink()
   }
 

@@ -5,7 +5,6 @@
 export async function loadLateModules(): Promise<void> {
   await Promise.all([
     import('p-limit'),
-    import('p-retry'),
     import('../agent/admit-call.ts'),
     import('../agent/answer.ts'),
     import('../agent/compact.ts'),
@@ -18,6 +17,7 @@ export async function loadLateModules(): Promise<void> {
     import('../memory/simple.ts'),
     import('../protocol/json.ts'),
     import('../protocol/partial-output.ts'),
+    import('../resilience/second-attempt.ts'),
     import('../tools/json-validator.ts'),
     import('../transcript/stored-entry.ts'),
   ])

@@ -1,4 +1,4 @@
-import { linkedController, untilAborted } from '../abort.ts'
+import { isPromise, linkedController, untilAborted } from '../abort.ts'
 import {
   type ErrorInfo,
   isTercetError,
@@ -12,7 +12,7 @@ import {
 import { type JsonObject, type JsonValue, wellFormed } from '../json.ts'
 import type { ToolCall, ToolResult } from '../messages.ts'
 import { didYouMean } from '../options.ts'
-import type { Runtime } from '../runtime.ts'
+import { type Runtime, ringAfter } from '../runtime.ts'
 import { buildInput, type InputScope, type RegisteredTool, type ToolInput } from './input.ts'
 import { cutText, outputJson, outputObject, outputText } from './output.ts'
 import {
@@ -132,7 +132,8 @@ async function perform(
   if (scope.signal.aborted) return notBegun
   let input: ToolInput
   try {
-    input = await untilAborted(buildInput(registered, parsed(call), scope), scope.signal)
+    const building = buildInput(registered, parsed(call), scope)
+    input = building instanceof Promise ? await untilAborted(building, scope.signal) : building
   } catch (thrown) {
     if (scope.signal.aborted) return notBegun
     const ending = failed(isTercetError(thrown) ? thrown.code : 'unexpected', messageOf(thrown))
@@ -161,7 +162,8 @@ async function run(
   const attempts = effect === 'once' || !tool.retry ? 1 : (tool.retry.attempts ?? 3)
   let ending: Ending = notBegun
   for (let attempt = 1; !scope.signal.aborted; attempt += 1) {
-    const ended = await executeOnce(call, tool, input, tools, scope)
+    const executing = executeOnce(call, tool, input, tools, scope)
+    const ended = executing instanceof Promise ? await executing : executing
     ending = endingOf(ended, effect)
     const mayRepeat = ended.how === 'stopped' || (ended.how === 'threw' && !isFatal(ended.thrown))
     if (!mayRepeat || attempt >= attempts) break
@@ -188,42 +190,31 @@ type Ended =
   /** It was told to stop, and why; it did, or it did not in time. */
   | { readonly how: 'stopped' | 'left behind'; readonly why: ErrorInfo }
 
-/** One execution. When told to stop, by the run or its own timeout, the tool has `graceMs` to end by itself. */
-async function executeOnce(
+/** One execution. Only a tool that gives a promise can be stopped. */
+function executeOnce(
   call: ToolCall,
   tool: Tool,
   { input, config }: ToolInput,
   tools: ToolSource,
   scope: ExecutionScope,
-): Promise<Ended> {
-  const { runtime } = scope
-  const { controller, unlink } = linkedController(scope.signal)
+): Ended | Promise<Ended> {
   let isOver = false
-  // Made when there is a wait to end: most tools have none.
-  let over: AbortController | undefined
-  const wait = (ms: number) => {
-    over ??= new AbortController()
-    return runtime.sleep(ms, over.signal)
+  let stop: Stop | undefined
+  const stopOf = () => {
+    stop ??= new Stop(tool, scope)
+    return stop
   }
-  let stopped: ErrorInfo | undefined
-
-  const leftBehind = new Promise<Ended>((resolve) => {
-    const countDown = async () => {
-      stopped ??= failed('aborted', `The run was stopped before the tool "${tool.name}" finished.`).error
-      await wait(scope.graceMs)
-      resolve({ how: 'left behind', why: stopped })
-    }
-    controller.signal.addEventListener('abort', () => void countDown().catch(() => {}), { once: true })
-  })
-  const overtime = async (ms: number) => {
-    await wait(ms)
-    const error = new ToolTimeoutError(call.toolName, ms)
-    stopped ??= { code: error.code, message: error.message }
-    controller.abort(error)
+  const end = (ended: Ended): Ended => {
+    isOver = true
+    stop?.end()
+    return ended
   }
   const context: ToolContext = {
     config,
-    signal: controller.signal,
+    // Made when it is asked for: most tools are done before anything could stop them.
+    get signal() {
+      return stopOf().signal
+    },
     callId: call.id,
     idempotencyKey: scope.idempotencyKey,
     runId: scope.runId,
@@ -237,23 +228,73 @@ async function executeOnce(
     ...(scope.allowDynamicTools && { registry: dynamicTools(tools) }),
     ...(scope.conversation && { conversation: scope.conversation }),
   }
-  const running = async (): Promise<Ended> => {
-    try {
-      return { how: 'returned', value: await tool.execute(input, context) }
-    } catch (thrown) {
-      return stopped && !isFatal(thrown) ? { how: 'stopped', why: stopped } : { how: 'threw', thrown }
-    }
+  const threwIt = (thrown: unknown): Ended => {
+    const why = stop?.why ?? (scope.signal.aborted ? stoppedWith(tool) : undefined)
+    return why && !isFatal(thrown) ? { how: 'stopped', why } : { how: 'threw', thrown }
   }
-  if (tool.timeoutMs !== undefined) overtime(tool.timeoutMs).catch(() => {})
   try {
-    return await Promise.race([running(), leftBehind])
-  } finally {
-    // With a reason, because making the default one costs as much as a small tool.
-    isOver = true
-    over?.abort('over')
-    unlink()
+    const value: unknown = tool.execute(input, context)
+    if (!isPromise(value)) return end({ how: 'returned', value })
+    return new Promise<Ended>((resolve) => {
+      stopOf().onLeft = (why) => resolve(end({ how: 'left behind', why }))
+      Promise.resolve(value).then(
+        (given) => resolve(end({ how: 'returned', value: given })),
+        (thrown) => resolve(end(threwIt(thrown))),
+      )
+    })
+  } catch (thrown) {
+    return end(threwIt(thrown))
   }
 }
+
+/** What stops one execution: its run, or the tool's own time. The tool has then `graceMs` to end by itself. */
+class Stop {
+  /** Why it was told to stop. */
+  why: ErrorInfo | undefined
+  /** It did not, in time. */
+  onLeft: (why: ErrorInfo) => void = () => {}
+  readonly #tool: Tool
+  readonly #scope: ExecutionScope
+  readonly #link: ReturnType<typeof linkedController>
+  readonly #unsets: (() => void)[] = []
+
+  constructor(tool: Tool, scope: ExecutionScope) {
+    this.#tool = tool
+    this.#scope = scope
+    this.#link = linkedController(scope.signal)
+    const { timeoutMs } = tool
+    if (this.signal.aborted) this.#countDown()
+    else this.signal.addEventListener('abort', () => this.#countDown(), { once: true })
+    if (timeoutMs === undefined) return
+    this.#after(timeoutMs, () => {
+      const error = new ToolTimeoutError(tool.name, timeoutMs)
+      this.why ??= { code: error.code, message: error.message }
+      this.#link.controller.abort(error)
+    })
+  }
+
+  get signal(): AbortSignal {
+    return this.#link.controller.signal
+  }
+
+  end(): void {
+    for (const unset of this.#unsets) unset()
+    this.#link.unlink()
+  }
+
+  #countDown(): void {
+    this.why ??= stoppedWith(this.#tool)
+    const { why } = this
+    this.#after(this.#scope.graceMs, () => this.onLeft(why))
+  }
+
+  #after(ms: number, ring: () => void): void {
+    this.#unsets.push(ringAfter(ms, this.#scope.runtime, ring))
+  }
+}
+
+const stoppedWith = ({ name }: Tool): ErrorInfo =>
+  failed('aborted', `The run was stopped before the tool "${name}" finished.`).error
 
 /** Not the registry itself: a tool may add and remove tools, and that is all. */
 function dynamicTools(tools: ToolSource): DynamicTools {

@@ -4,7 +4,7 @@ import { isPlainObject, type JsonObject } from '../json.ts'
 import { Scrubber } from '../scrubber.ts'
 import { collectSecrets, type SecretEntry } from '../secret.ts'
 import type { ToolSchemas } from './define.ts'
-import { isTooDeep, withoutHostileKeys } from './json-schema.ts'
+import { isTooDeep, type KnownKeys, type Validation, withoutHostileKeys } from './json-schema.ts'
 import type { CompiledSchema } from './schema.ts'
 import type { Tool } from './tool.ts'
 import {
@@ -45,9 +45,22 @@ export interface ToolInput {
  * What one call gives its tool: what the model sent and the tool's parameters allow, and the hidden config. The model
  * may set a config key only where the visible parameters declare it; every other name it invents is dropped.
  *
- * @throws ToolInputError (as a rejection) naming the fields that do not fit; ConfigurationError for a config that fails.
+ * @throws ToolInputError, or rejects with it, naming the fields that do not fit; ConfigurationError for a config that fails.
  */
-export async function buildInput(
+export function buildInput(
+  registered: RegisteredTool,
+  parameters: JsonObject,
+  scope: InputScope,
+): ToolInput | Promise<ToolInput> {
+  const { schemas, toolset } = registered
+  const visible = schemas.parameters.keys()
+  const isPlain = !toolset && !schemas.config && !(visible instanceof Promise)
+  return isPlain
+    ? checkedInput(registered, parameters, { visible, config: {}, hidden: new Set() }, scope)
+    : openedInput(registered, parameters, scope)
+}
+
+async function openedInput(
   registered: RegisteredTool,
   parameters: JsonObject,
   scope: InputScope,
@@ -63,7 +76,22 @@ export async function buildInput(
   const hidden = await hiddenNames(config, [schemas.config, opened.schema])
   // Whoever asked may have stopped waiting.
   scope.signal.throwIfAborted()
+  return checkedInput(registered, parameters, { visible, config, hidden }, scope)
+}
 
+/** What of a tool's input is known before its parameters are looked at. */
+interface Known {
+  readonly visible: KnownKeys
+  readonly config: Config
+  readonly hidden: ReadonlySet<string>
+}
+
+function checkedInput(
+  { name, schemas }: RegisteredTool,
+  parameters: JsonObject,
+  { visible, config, hidden }: Known,
+  scope: InputScope,
+): ToolInput | Promise<ToolInput> {
   if (isTooDeep(parameters)) throw unfit(name, ['parameters: nested too deeply'])
   const clean = withoutHostileKeys(parameters)
   const unknown = Object.keys(parameters).filter((key) => !Object.hasOwn(clean, key))
@@ -80,10 +108,13 @@ export async function buildInput(
   const isVisible = ([key]: [string, unknown]) => visible.names.has(key)
   const defaults = Object.entries(config).filter((entry) => isVisible(entry) && entry[1] !== undefined)
   const sent = Object.fromEntries([...defaults, ...accepted])
-  const checked = await schemas.parameters.validate(sent, scope.secrets.scrubber)
-  if (!checked.ok) throw unfit(name, checked.issues)
-  const fixed = Object.entries(config).filter((entry) => !isVisible(entry))
-  return { input: withFixed(checked.value, fixed), config: Object.freeze({ ...config }) }
+  const read = (checked: Validation): ToolInput => {
+    if (!checked.ok) throw unfit(name, checked.issues)
+    const fixed = Object.entries(config).filter((entry) => !isVisible(entry))
+    return { input: withFixed(checked.value, fixed), config: Object.freeze({ ...config }) }
+  }
+  const validated = schemas.parameters.validate(sent, scope.secrets.scrubber)
+  return validated instanceof Promise ? validated.then(read) : read(validated)
 }
 
 const noConfig: OpenToolConfig = { config: {}, secrets: [], sealedKeys: [] }

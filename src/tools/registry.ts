@@ -35,6 +35,7 @@ export class ToolRegistry implements Iterable<Tool>, ToolSource {
   readonly #tools = new Map<string, RegisteredTool>()
   readonly #toolsets = new Map<string, ToolSet>()
   #definitions: Promise<readonly ToolDefinition[]> | undefined
+  #known: readonly ToolDefinition[] | undefined
 
   get size(): number {
     return this.#tools.size
@@ -54,13 +55,13 @@ export class ToolRegistry implements Iterable<Tool>, ToolSource {
     this.#refuse(registered.name, options.replace === true)
     refuseNeedOfConfig(registered.name, registered.schemas)
     this.#tools.set(registered.name, Object.freeze(registered))
-    this.#definitions = undefined
+    this.#forget()
   }
 
   /** @throws ToolNotFoundError if there is no such tool. */
   unregister(name: string): void {
     if (!this.#tools.delete(name)) throw new ToolNotFoundError(name, this.names())
-    this.#definitions = undefined
+    this.#forget()
   }
 
   /**
@@ -89,7 +90,7 @@ export class ToolRegistry implements Iterable<Tool>, ToolSource {
     if (this.#toolsets.has(toolset.name)) this.unregisterToolset(toolset.name)
     for (const registered of added) this.#tools.set(registered.name, Object.freeze(registered))
     this.#toolsets.set(toolset.name, toolset)
-    this.#definitions = undefined
+    this.#forget()
   }
 
   /**
@@ -107,7 +108,12 @@ export class ToolRegistry implements Iterable<Tool>, ToolSource {
     }
     for (const { name: toolName } of this.#ownedBy(toolset)) this.#tools.delete(toolName)
     this.#toolsets.delete(name)
+    this.#forget()
+  }
+
+  #forget(): void {
     this.#definitions = undefined
+    this.#known = undefined
   }
 
   get(name: string): Tool | undefined {
@@ -160,16 +166,23 @@ export class ToolRegistry implements Iterable<Tool>, ToolSource {
    */
   definitions(): Promise<readonly ToolDefinition[]> {
     if (this.#definitions === undefined) {
-      const definitions = Promise.all([...this.#tools.values()].map(definitionOf)).then((all) =>
-        Object.freeze(all),
-      )
+      const definitions = Promise.all([...this.#tools.values()].map(definitionOf)).then((all) => {
+        const frozen = Object.freeze(all)
+        if (this.#definitions === definitions) this.#known = frozen
+        return frozen
+      })
       this.#definitions = definitions
       definitions.catch(() => {
         // The package may be there next time.
-        if (this.#definitions === definitions) this.#definitions = undefined
+        if (this.#definitions === definitions) this.#forget()
       })
     }
     return this.#definitions
+  }
+
+  /** The definitions, once they were asked for and are there: what an agent asks for before each call. */
+  get known(): readonly ToolDefinition[] | undefined {
+    return this.#known
   }
 
   /** What must not be shown of the configs of all sets, as they are now. A config that is a function has none yet. */

@@ -95,7 +95,7 @@ export class MessagesReader implements AnswerReader {
    *
    * @throws LLMError of kind `malformed` if the answer is not whole.
    */
-  end(): LLMChunk {
+  end(): Extract<LLMChunk, { type: 'end' }> {
     const { requestId } = this.#source
     if (!this.#isDone) throw endedEarlyError(this.#source, requestId)
     if (!this.#sawMessage) throw this.#malformed('a stream with no message in it')

@@ -113,7 +113,7 @@ export class CompletionReader implements AnswerReader {
    *
    * @throws LLMError of kind `malformed` if the answer is not whole.
    */
-  end(): LLMChunk {
+  end(): Extract<LLMChunk, { type: 'end' }> {
     const requestId = this.#requestId
     if (!this.#isDone && this.#stopReason === undefined) throw endedEarlyError(this.#source, requestId)
     if (!this.#sawMessage && this.#stopReason === undefined)
