@@ -112,9 +112,10 @@ export function openAISdk(
 /** Sends Chat Completions over it. */
 export function openAISender(sdk: () => Promise<OpenAI>): Wire['send'] {
   return async (body, headers, signal) => {
-    const { chat } = await sdk()
-    // Our own types know what this API takes; the SDK's know also what only OpenAI does.
-    const params = body as unknown as OpenAI.Chat.ChatCompletionCreateParams
-    return chat.completions.create(params, { headers, ...stoppedBy(signal) }).asResponse()
+    const client = await sdk()
+    // Not its `chat.completions.create`, which looks at each member of the body while it writes it: twice the time.
+    return client
+      .post('/chat/completions', { body, headers, stream: body['stream'] === true, ...stoppedBy(signal) })
+      .asResponse()
   }
 }

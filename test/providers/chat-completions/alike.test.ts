@@ -33,6 +33,15 @@ describe('events that differ in their text only', () => {
     expect(alike.textOf(JSON.stringify(event('lo, ünï', second)))).toBe('lo, ünï')
   })
 
+  test('are read without parsing where each has an id of its own', () => {
+    const alike = new AlikeEvents()
+    const made = (number: number, content: string) => event(content, 'x7', { id: `chatcmpl-${number}` })
+    for (let number = 0; number < 5; number++)
+      alike.learn(JSON.stringify(made(number, 'Hel')), made(number, 'Hel'), 'Hel')
+    expect(alike.textOf(JSON.stringify(made(10, 'lo')))).toBe('lo')
+    expect(alike.textOf(JSON.stringify(event('lo', 'x7', { id: 7 })))).toBeUndefined()
+  })
+
   test('are learned only once an answer is long enough to be worth it', () => {
     const alike = new AlikeEvents()
     const first = event('Hel')
@@ -67,7 +76,13 @@ describe('events that differ in their text only', () => {
 
   test('say what parsing says, whatever they are', () => {
     const padding = fc.option(fc.string({ maxLength: 6 }), { nil: undefined })
-    const rest = fc.constantFrom({}, { note: 'a "b"' }, { content: 'x' }, { obfuscation: 'y' })
+    const rest = fc.constantFrom(
+      {},
+      { note: 'a "b"' },
+      { content: 'x' },
+      { obfuscation: 'y' },
+      { id: 'chatcmpl-2' },
+    )
     const events = fc.array(fc.tuple(fc.string({ maxLength: 5, unit: 'binary' }), padding, rest), {
       minLength: 8,
       maxLength: 30,
