@@ -3,25 +3,21 @@ import { dirname, relative, resolve } from 'node:path'
 import type { Plugin } from 'esbuild'
 import { defineConfig } from 'tsup'
 
-const root = 'src/index.ts'
-
 /** Where the root's `Agent`, `secret`, `tool` and `ToolSet` come from. */
 const agent = ['src/agent/agent.ts', 'src/secret.ts', 'src/tools/define.ts', 'src/tools/toolset.ts']
 
-const entry = {
-  index: root,
-  openai: 'src/providers/openai.ts',
-  anthropic: 'src/providers/anthropic.ts',
-  groq: 'src/providers/groq.ts',
-  openrouter: 'src/providers/openrouter.ts',
-  providers: 'src/providers/providers.ts',
-  sqlite: 'src/stores/sqlite.ts',
-  postgres: 'src/stores/postgres.ts',
-  testing: 'src/testing/index.ts',
-}
-
 export default defineConfig(({ dts }) => ({
-  entry,
+  entry: {
+    index: 'src/index.ts',
+    openai: 'src/providers/openai.ts',
+    anthropic: 'src/providers/anthropic.ts',
+    groq: 'src/providers/groq.ts',
+    openrouter: 'src/providers/openrouter.ts',
+    providers: 'src/providers/providers.ts',
+    sqlite: 'src/stores/sqlite.ts',
+    postgres: 'src/stores/postgres.ts',
+    testing: 'src/testing/index.ts',
+  },
   format: ['esm'],
   target: 'node22',
   platform: 'neutral',
@@ -46,11 +42,12 @@ export default defineConfig(({ dts }) => ({
  * to have more in common: what the root shares with the other entries becomes one chunk, and the rest of the root another.
  *
  * What an agent loads later and the root exports as well is built a second time, by itself: a bundler that splits code by
- * files, as esbuild does, would otherwise load it with the agent.
+ * files, as esbuild does, would otherwise load it with the agent. Twice is no harm: modules keep no state.
  */
 const fewChunks: Plugin = {
   name: 'few-chunks',
-  setup({ esbuild, onStart, onResolve, onLoad }) {
+  setup({ initialOptions, esbuild, onStart, onResolve, onLoad }) {
+    const entry = initialOptions.entryPoints as Readonly<Record<string, string>> // as above
     /** What a file is made to import beside its own imports. */
     const added = new Map<string, readonly string[]>()
     const copied = new Set<string>()
@@ -77,7 +74,7 @@ const fewChunks: Plugin = {
       const lateIn = (paths: ReadonlySet<string>) =>
         [...paths].flatMap((path) => importsOf(path, 'dynamic-import').map((each) => each.path))
 
-      const { index: _, testing, ...others } = entry
+      const { index: root = '', testing = '', ...others } = entry
       const byRoot = loadedWith(root)
       const byAgent = loadedWith(...agent)
       const byOthers = loadedWith(...Object.values(others))
