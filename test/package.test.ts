@@ -111,6 +111,14 @@ describe('the packed package, installed in an empty project', { timeout: 60_000 
     expect(await loadedBytes(core, consumer.folder)).toBeLessThanOrEqual(47_000)
   })
 
+  test('the root loads three files of its own', () => {
+    const imports = importsOf(built(consumer, '.js')).filter(({ lazy }) => !lazy)
+    const loaded = new Set(['dist/index.js'])
+    for (const file of loaded)
+      for (const { from, target } of imports) if (from === file && target !== undefined) loaded.add(target)
+    expect(loaded.size).toBe(3)
+  })
+
   test.each([
     ['OpenAIClient', 'tercet/openai', 21_000],
     ['AnthropicClient', 'tercet/anthropic', 23_500],
