@@ -159,6 +159,6 @@ const frame: Omit<EncodeInput, 'messages'> = {
 }
 
 function shapeOf(counts: TokenCounts, history: readonly Message[]) {
-  const { units, systems, question, exchange } = counts.measure(history)
-  return { units, systems, question, exchange }
+  const { systems, question, exchange } = counts.measure(history)
+  return { systems, question, exchange }
 }
