@@ -34,15 +34,8 @@ function isSorted(keys: readonly string[]): boolean {
 
 /** The text with U+FFFD for every half of a surrogate pair. */
 export function wellFormed(text: string): string {
-  for (let at = 0; at < text.length; at++) {
-    // Most text has no surrogates: to see that costs less than to replace none.
-    if (isSurrogate(text.charCodeAt(at))) return text.replace(/\p{Surrogate}/gu, '\ufffd')
-  }
-  return text
-}
-
-function isSurrogate(code: number): boolean {
-  return code >= 0xd800 && code <= 0xdfff
+  // Most text has no surrogates: to see that costs less than to replace none, and nothing where no character takes two bytes.
+  return /[\ud800-\udfff]/.test(text) ? text.replace(/\p{Surrogate}/gu, '\ufffd') : text
 }
 
 /** `undefined` if it is no JSON. */

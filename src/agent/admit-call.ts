@@ -74,7 +74,7 @@ function unfitResultOf(run: Run, call: ToolCall): Promise<ToolResult | undefined
 
 /** What was shown to who decided, or what they made of it; no hook changes it any more. */
 function approvedCall(run: Run, call: ToolCall, decision: Exclude<Decision, { decision: 'deny' }>): ToolCall {
-  const { toolName, parameters } = run.fold?.requested.get(call.id) ?? call
+  const { toolName, parameters } = run.fold?.requested?.get(call.id) ?? call
   return {
     id: call.id,
     toolName,

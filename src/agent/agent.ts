@@ -27,7 +27,7 @@ import type { Tool } from '../tools/tool.ts'
 import { isToolSet, type ToolSet } from '../tools/toolset.ts'
 import type { Entry } from '../transcript/entry.ts'
 import { clientOf } from './client-of.ts'
-import { type Conversation, conversationOf } from './conversation.ts'
+import { type Conversation, ConversationHandle, type Surroundings } from './conversation.ts'
 import { ConversationState } from './conversation-state.ts'
 import { Conversations } from './conversations.ts'
 import { Listeners } from './listeners.ts'
@@ -61,6 +61,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
   readonly #parts: AgentParts
   readonly #registry = new ToolRegistry()
   readonly #conversations: Conversations
+  readonly #surroundings: Surroundings<Answer>
   readonly #listeners: Listeners
   readonly #scrubbers = new ScrubberCache()
   readonly #running = new Set<Promise<unknown>>()
@@ -99,6 +100,12 @@ export class Agent<Answer = string> implements AsyncDisposable {
       },
     }
     this.#conversations = new Conversations(() => runtime.id(), options.store, options.conversationId)
+    this.#surroundings = {
+      all: this.#conversations,
+      runner: this,
+      compact: (state, signal) => this.#compact(state, signal),
+      scrubbed: (promise) => this.#scrubbed(promise),
+    }
     this.#listeners = new Listeners(options.logger, () => this.#scrubber)
     for (const item of options.tools ?? []) {
       if (isToolSet(item)) this.#registry.registerToolset(item)
@@ -231,12 +238,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
    * @throws ConfigurationError for an id that is none.
    */
   conversation(id: string): Conversation<Answer> {
-    return conversationOf(this.#conversations.get(id).id, {
-      all: this.#conversations,
-      runner: this,
-      compact: (state, signal) => this.#compact(state, signal),
-      scrubbed: (promise) => this.#scrubbed(promise),
-    })
+    return new ConversationHandle(this.#conversations.get(id).id, this.#surroundings)
   }
 
   /** @throws ConfigurationError, InvalidToolSchemaError, DuplicateToolError */

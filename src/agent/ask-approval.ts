@@ -22,7 +22,7 @@ export async function askApproval(run: Run, { id: callId, toolName, parameters }
 
 /** Tells that the call waits, as it was written down: scrubbed. */
 export function tellRequest(run: Run, callId: string): void {
-  const request = run.fold?.requested.get(callId)
+  const request = run.fold?.requested?.get(callId)
   if (!request) return
   const { toolName, parameters, expiresAt } = request
   run.emit({

@@ -19,10 +19,11 @@ export class ConversationState {
   /** An append failed, and what it was to write may be stored all the same. */
   #inDoubt = false
   /** The last visit to the store. They come one after another: before one is over, no other knows the version. */
-  #visit: Promise<void> = Promise.resolve()
+  #visit: Promise<void> | undefined
   /** A visit that has not begun yet, and will store whatever there is by then. */
   #saving: Promise<void> | undefined
-  #turn: Promise<void> = Promise.resolve()
+  /** Settles when the last run that is here now has left. */
+  #turn: Promise<void> | undefined
   #runs = 0
 
   constructor(id: string, store?: ConversationStore) {
@@ -100,6 +101,9 @@ export class ConversationState {
       end = () => {
         this.#runs--
         resolve()
+        if (this.isRunning) return
+        this.#turn = undefined
+        this.#transcript.trim()
       }
     })
     // The turn of a run that was stopped in the queue comes, and is given up then.
@@ -107,7 +111,7 @@ export class ConversationState {
   }
 
   #next(visit: () => Promise<void>): Promise<void> {
-    const done = this.#visit.then(visit)
+    const done = Promise.resolve(this.#visit).then(visit)
     this.#visit = done.catch(() => {})
     return done
   }

@@ -53,8 +53,8 @@ interface Runner<Answer> {
   resumeStream(conversationId: string, options?: ResumeOptions): RunStream<Answer>
 }
 
-/** What a handle goes by. */
-interface Surroundings<Answer> {
+/** What handles go by: the same for all of an agent. */
+export interface Surroundings<Answer> {
   readonly all: Conversations
   readonly runner: Runner<Answer>
   readonly compact: (state: ConversationState, signal: AbortSignal | undefined) => Promise<CompactionReport>
@@ -62,32 +62,64 @@ interface Surroundings<Answer> {
   readonly scrubbed: <T>(promise: Promise<T>) => Promise<T>
 }
 
-export function conversationOf<Answer>(id: string, around: Surroundings<Answer>): Conversation<Answer> {
-  const { all, runner, scrubbed } = around
-  // Asked for each time: after `delete` there is another one of the same id.
-  const state = () => all.get(id)
-  return {
-    id,
-    get history() {
-      return state().transcript.history()
-    },
-    get usage() {
-      return state().transcript.usage
-    },
-    run: (input, options) => runner.run(input, { ...options, conversation: id }),
-    runStream: (input, options) => runner.runStream(input, { ...options, conversation: id }),
-    resume: (options) => runner.resume(id, options),
-    resumeStream: (options) => runner.resumeStream(id, options),
-    entries: () => scrubbed(state().entries()),
-    fork: async (at) => {
-      checkMembers('fork()', { at }, { at: optional(integer(0)) })
-      const entries = await scrubbed(state().entries(at))
-      const fork = all.create()
-      fork.add(entries)
-      await scrubbed(Promise.resolve(fork.save()))
-      return conversationOf(fork.id, around)
-    },
-    compact: ({ signal } = {}) => scrubbed(around.compact(state(), signal)),
-    delete: () => scrubbed(all.delete(id)),
+/** Applications keep one for each of their users, so it is small: what it does stands once, for all of them. */
+export class ConversationHandle<Answer> implements Conversation<Answer> {
+  readonly id: string
+  readonly #around: Surroundings<Answer>
+
+  constructor(id: string, around: Surroundings<Answer>) {
+    this.id = id
+    this.#around = around
+  }
+
+  get history(): readonly Message[] {
+    return this.#state.transcript.history()
+  }
+
+  get usage(): Usage {
+    return this.#state.transcript.usage
+  }
+
+  run(input: Content, options?: ConversationRunOptions): Promise<Answer> {
+    return this.#around.runner.run(input, { ...options, conversation: this.id })
+  }
+
+  runStream(input: Content, options?: ConversationRunOptions): RunStream<Answer> {
+    return this.#around.runner.runStream(input, { ...options, conversation: this.id })
+  }
+
+  resume(options?: ResumeOptions): Promise<Answer> {
+    return this.#around.runner.resume(this.id, options)
+  }
+
+  resumeStream(options?: ResumeOptions): RunStream<Answer> {
+    return this.#around.runner.resumeStream(this.id, options)
+  }
+
+  entries(): Promise<readonly Entry[]> {
+    return this.#around.scrubbed(this.#state.entries())
+  }
+
+  async fork(at?: number): Promise<Conversation<Answer>> {
+    checkMembers('fork()', { at }, { at: optional(integer(0)) })
+    const { all, scrubbed } = this.#around
+    const entries = await scrubbed(this.#state.entries(at))
+    const fork = all.create()
+    fork.add(entries)
+    await scrubbed(Promise.resolve(fork.save()))
+    return new ConversationHandle(fork.id, this.#around)
+  }
+
+  compact({ signal }: { readonly signal?: AbortSignal } = {}): Promise<CompactionReport> {
+    return this.#around.scrubbed(this.#around.compact(this.#state, signal))
+  }
+
+  delete(): Promise<void> {
+    return this.#around.scrubbed(this.#around.all.delete(this.id))
+  }
+
+  /** Asked for each time: after `delete` there is another one of the same id. */
+  get #state(): ConversationState {
+    return this.#around.all.get(this.id)
   }
 }

@@ -4,7 +4,7 @@ import { type ToolCall, type ToolResult, toolMessage } from '../messages.ts'
 import { type ExecutionScope, executeToolCall } from '../tools/execute.ts'
 import type { ToolConversation } from '../tools/tool.ts'
 import { type PlannedCall, repeatLevels } from '../transcript/next.ts'
-import { fingerprint, isUndecided } from '../transcript/transcript.ts'
+import { fingerprint, isLearned, isUndecided } from '../transcript/transcript.ts'
 import { type Admission, admitFree, isFree } from './free-call.ts'
 import { notExecuted, type Refusal } from './refuse-call.ts'
 import type { Run } from './run.ts'
@@ -109,7 +109,7 @@ function exclusiveOf({ settings, fold }: Run, planned: readonly PlannedCall[]): 
   const isRefused = ({ id }: ToolCall) => {
     const plan = planned.find(({ call }) => call.id === id)
     if (plan) return plan.verdict !== 'run'
-    return !fold?.started.has(id) && !fold?.pending.some((call) => call.id === id)
+    return !fold?.started?.has(id) && !fold?.pending.some((call) => call.id === id)
   }
   const isExclusive = ({ toolName }: ToolCall) => settings.registry.get(toolName)?.exclusive === true
   return fold?.last?.toolCalls?.find((call) => isExclusive(call) && !isRefused(call))
@@ -263,9 +263,8 @@ function finish(run: Run, call: ToolCall, result: ToolResult, note?: string): Pr
 
 function nudgeFor(run: Run, call: ToolCall, result: ToolResult): string | undefined {
   const { fold } = run
-  const key = fingerprint(call)
-  if (!fold?.learned.has(`${key} ${result.output}`) || toolOf(run, call)?.repeatable) return undefined
-  const times = (fold.repeats.get(key) ?? 0) + 1
+  if (!fold || !isLearned(fold, call, result) || toolOf(run, call)?.repeatable) return undefined
+  const times = (fold.repeats?.get(fingerprint(call)) ?? 0) + 1
   if (times !== repeatLevels.nudge) return undefined
   return `You have made this call ${times} times with the same result. Repeating it will not help: use what you have, or try something else.`
 }

@@ -12,13 +12,13 @@ import { type Decisions, deny } from './decisions.ts'
 export function decisionEntries(fold: RunFold, decisions: Decisions, now: number): ApprovalDecidedEntry[] {
   const { runId } = fold
   const entries = Object.entries(decisions).flatMap(([callId, decision]): ApprovalDecidedEntry[] => {
-    const request = fold.requested.get(callId)
+    const request = fold.requested?.get(callId)
     if (request && differs(decision, request)) {
       const message = `The call ${callId} of "${request.toolName}" has other parameters than the ones that were approved.`
       throw new ApprovalError(callId, 'mismatched', message)
     }
     // Said again, by a job that was delivered twice, say: it stands already.
-    if (isSame(decision, fold.decided.get(callId))) return []
+    if (isSame(decision, fold.decided?.get(callId))) return []
     const isPending = fold.pending.some(({ id }) => id === callId) && isUndecided(fold, callId)
     if (!request || !isPending) {
       const message = `No call ${callId} waits for a decision in this conversation.`
@@ -34,7 +34,7 @@ export function decisionEntries(fold: RunFold, decisions: Decisions, now: number
     ({ id }) =>
       isUndecided(fold, id) &&
       !Object.hasOwn(decisions, id) &&
-      isOver(fold.requested.get(id)?.expiresAt, now),
+      isOver(fold.requested?.get(id)?.expiresAt, now),
   )
   const tooLate = deny('Nobody approved it in time.')
   return [

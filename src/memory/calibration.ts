@@ -9,8 +9,8 @@ import type { ReplyEntry } from '../transcript/entry.ts'
  * shorter: each change moves what is cut of a conversation.
  */
 export class Calibration {
-  /** By model, the exponent of `base`. */
-  readonly #steps = new Map<string, number>()
+  /** By model, the exponent of `base`. Made with the first one. */
+  #steps: Map<string, number> | undefined
 
   learn({ usage, estimatedInputTokens, ...model }: LearnedFrom): void {
     if (estimatedInputTokens === undefined || usage.estimated === true) return
@@ -18,14 +18,15 @@ export class Calibration {
     // Nobody is that wrong: it is no count of this request.
     if (!(ratio >= 1 / mostWrong && ratio <= mostWrong)) return
     const key = keyOf(model)
-    const step = this.#steps.get(key) ?? 0
+    const step = this.#steps?.get(key) ?? 0
     const wanted = Math.min(largest, Math.max(smallest, Math.ceil(Math.log(ratio) / Math.log(base) - 1e-9)))
-    if (wanted > step || wanted < step - 1) this.#steps.set(key, wanted)
+    if (wanted <= step && wanted >= step - 1) return
+    this.#steps = (this.#steps ?? new Map()).set(key, wanted)
   }
 
   /** 1 as long as nothing is known. */
   factorOf(model: ModelName): number {
-    return base ** (this.#steps.get(keyOf(model)) ?? 0)
+    return base ** (this.#steps?.get(keyOf(model)) ?? 0)
   }
 }
 

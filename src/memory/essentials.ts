@@ -1,6 +1,7 @@
 import { type Message, parseMessage } from '../messages.ts'
 import { type Repaired, repairHistory } from './repair.ts'
 import type { TokenCounts } from './tokens.ts'
+import { endOfUnit } from './units.ts'
 
 /**
  * What a memory gave back, without torn exchanges, and with what a model cannot go on without: the last user message and
@@ -58,7 +59,7 @@ function withCurrentExchange(
   history: readonly Message[],
   counts: TokenCounts,
 ): readonly Message[] {
-  const { exchange: start, units } = counts.measure(history)
+  const { exchange: start } = counts.measure(history)
   const reply = history[start]
   if (reply?.role !== 'assistant') return messages
   const callIds = new Set(reply.toolCalls?.map(({ id }) => id))
@@ -66,7 +67,7 @@ function withCurrentExchange(
     (message) => message.role === 'assistant' && message.toolCalls?.some(({ id }) => callIds.has(id)),
   )
   if (isThere) return messages
-  const end = units.find((unit) => unit > start) ?? history.length
+  const end = endOfUnit(history, start)
   return inserted(messages, history.slice(start, end), history.slice(end))
 }
 

@@ -1,6 +1,7 @@
 import type { Message } from '../messages.ts'
 import { withBeginning } from './opening.ts'
 import type { TokenCounts } from './tokens.ts'
+import { endOfUnit } from './units.ts'
 
 export interface PruneOptions {
   /** Tokens to get down to. */
@@ -28,7 +29,7 @@ export function dropOldest(
   const total = counts.messages(messages)
   const excess = total - limit
   if (excess <= 0) return messages
-  const { sums, units, systems, question, exchange } = counts.measure(messages)
+  const { sums, systems, question, exchange } = counts.measure(messages)
   const step = 2 ** Math.floor(Math.log2(Math.max(4, limit) / 4))
   const firstOfNewest = messages.length - keepNewest
   const pinned: Message[] = []
@@ -37,12 +38,12 @@ export function dropOldest(
   // Cuts are made at multiples of the step in the history as it was: what is pinned, too, must not move them.
   let position = droppedTokens
   let cut = nextMultiple(position, step)
-  for (let unit = 0, system = 0; start < messages.length; unit++) {
+  for (let system = 0; start < messages.length; ) {
     if (position >= cut) {
       if ((sums[start] ?? 0) - pinnedTokens >= excess) break
       cut = nextMultiple(position, step)
     }
-    const end = units[unit + 1] ?? messages.length
+    const end = endOfUnit(messages, start)
     const tokens = (sums[end] ?? 0) - (sums[start] ?? 0)
     const isSystem = systems[system] === start
     if (isSystem) system++

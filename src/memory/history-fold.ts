@@ -4,13 +4,16 @@ import type { Message } from '../messages.ts'
  * Folds histories message by message and goes on where one has grown since. Messages are immutable, so a history whose
  * messages are the same objects is the same history; that costs a comparison of pointers each. One that was cut short,
  * forked or went on differently is folded by itself.
+ *
+ * Of short histories only the one that was asked for last is remembered: to fold one anew costs little, and a process may hold
+ * many conversations of which nobody speaks.
  */
 export class HistoryFold<State> {
   readonly #begin: () => State
   readonly #add: (state: State, message: Message) => void
-  /** By the first message, which forks of a conversation share. The one that was asked for last comes first. */
+  /** Long ones, by the first message, which forks of a conversation share. The one that was asked for last comes first. */
   readonly #known = new WeakMap<Message, readonly Folded<State>[]>()
-  readonly #arrays = new WeakMap<readonly Message[], Folded<State>>()
+  #latest: Folded<State> | undefined
 
   /** `add` changes the state; it must not throw half-way. */
   constructor(begin: () => State, add: (state: State, message: Message) => void) {
@@ -19,33 +22,42 @@ export class HistoryFold<State> {
   }
 
   /**
-   * The state after all of `history`, an array that does not change any more. The state does when a longer history is
-   * folded: read it before anything is waited for.
+   * The state after all of `history`, an array that does not change any more: it is kept. The state does change when a longer
+   * history is folded: read it before anything is waited for.
    */
   of(history: readonly Message[]): State {
     const [first] = history
     if (first === undefined) return this.#begin()
-    const same = this.#arrays.get(history)
-    if (same?.messages.length === history.length && same.messages.at(-1) === history.at(-1)) return same.state
     const known = this.#known.get(first) ?? []
-    const folded = longestBeginning(known, history) ?? { messages: [], state: this.#begin() }
-    for (let at = folded.messages.length; at < history.length; at++) {
-      const message = history[at]
-      if (message === undefined) continue
-      this.#add(folded.state, message)
-      folded.messages.push(message)
+    const candidates = this.#latest ? [this.#latest, ...known] : known
+    const folded = longestBeginning(candidates, history) ?? {
+      messages: [],
+      length: 0,
+      state: this.#begin(),
     }
-    this.#arrays.set(history, folded)
-    if (known[0] !== folded)
+    for (let at = folded.length; at < history.length; at++) {
+      const message = history[at]
+      if (message !== undefined) this.#add(folded.state, message)
+    }
+    folded.messages = history
+    folded.length = history.length
+    this.#latest = folded
+    if (history.length >= leastRemembered && known[0] !== folded)
       this.#known.set(first, [folded, ...known.filter((other) => other !== folded)].slice(0, mostForks))
     return folded.state
   }
 }
 
 interface Folded<State> {
-  readonly messages: Message[]
+  /** The array that was folded last, the same as everybody else has: not a copy for each fold. */
+  messages: readonly Message[]
+  /** Of `messages` then. An array that was changed all the same has another one, or other messages than who asks next. */
+  length: number
   readonly state: State
 }
+
+/** Messages from which on a history is remembered as long as its first message lives. */
+const leastRemembered = 32
 
 /** Histories with the same first message that are remembered at a time. */
 const mostForks = 4
@@ -56,16 +68,16 @@ function longestBeginning<State>(
 ): Folded<State> | undefined {
   let longest: Folded<State> | undefined
   for (const folded of known) {
-    if (folded.messages.length > (longest?.messages.length ?? 0) && isBeginning(folded.messages, history))
-      longest = folded
+    if (folded.length > (longest?.length ?? 0) && isBeginning(folded, history)) longest = folded
   }
   return longest
 }
 
-function isBeginning(beginning: readonly Message[], history: readonly Message[]): boolean {
-  const { length } = beginning
+function isBeginning({ messages, length }: Folded<unknown>, history: readonly Message[]): boolean {
   // The end first: where histories went different ways, most differ there.
-  if (length > history.length || beginning[length - 1] !== history[length - 1]) return false
-  for (let at = 0; at < length; at++) if (beginning[at] !== history[at]) return false
+  if (length > history.length || length !== messages.length) return false
+  if (messages[length - 1] !== history[length - 1]) return false
+  if (messages === history) return true
+  for (let at = 0; at < length; at++) if (messages[at] !== history[at]) return false
   return true
 }

@@ -4,11 +4,6 @@ import type { Message } from '../messages.ts'
 export class HistoryMeasure {
   /** At each index the tokens of the messages before it, up to the sum of all. */
   readonly sums: number[] = [0]
-  /**
-   * Where what is kept or dropped whole begins: an exchange (a reply with calls and the results right after it), or any
-   * other message by itself.
-   */
-  readonly units: number[] = []
   /** Where the system messages stand. */
   readonly systems: number[] = []
   /** Tokens of all results of tools. */
@@ -24,7 +19,6 @@ export class HistoryMeasure {
     this.sums.push((this.sums[at] ?? 0) + tokens)
     if (role === 'tool') this.toolResults += tokens
     if (role === 'tool' && this.#isOpen) return
-    this.units.push(at)
     this.#isOpen = role === 'assistant' && message.toolCalls !== undefined
     if (this.#isOpen) this.exchange = at
     if (role === 'system') this.systems.push(at)
@@ -33,6 +27,6 @@ export class HistoryMeasure {
     this.exchange = -1
   }
 
-  /** The last unit is an exchange. */
+  /** The last message is a reply with calls, or a result right after one. */
   #isOpen = false
 }

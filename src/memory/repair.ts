@@ -6,6 +6,7 @@ import {
   toolMessage,
   user,
 } from '../messages.ts'
+import { HistoryCheck, isEmpty } from './history-check.ts'
 import { HistoryFold } from './history-fold.ts'
 
 export interface Repaired {
@@ -32,10 +33,30 @@ export function repairHistory(messages: readonly Message[]): Repaired {
 /** `repairHistory` for histories that grow: of one that was repaired before, only what is new is looked at. */
 export function growingRepair(): (history: readonly Message[]) => Repaired {
   const repairs = new HistoryFold(
-    () => new Repair(),
+    () => new GrowingRepair(),
     (repair, message) => repair.add(message),
   )
   return (history) => repairs.of(history).of(history)
+}
+
+/** Repairs a history from where something is wrong with it: most are right, and of those nothing is kept but their calls. */
+class GrowingRepair {
+  readonly #check = new HistoryCheck()
+  #repair: Repair | undefined
+  #repaired = 0
+
+  add(message: Message): void {
+    if (this.#check.issues.length === 0) this.#check.add(message)
+  }
+
+  /** `messages` are all that were added. */
+  of(messages: readonly Message[]): Repaired {
+    if (this.#check.issues.length === 0 && !this.#check.isOpen) return { messages, repairs: [] }
+    this.#repair ??= new Repair()
+    for (const message of messages.slice(this.#repaired)) this.#repair.add(message)
+    this.#repaired = messages.length
+    return this.#repair.of(messages)
+  }
 }
 
 /** One history, repaired message by message. */
@@ -168,24 +189,6 @@ const noResultText = 'No result: the call was interrupted, so its outcome is unk
 
 const named = ({ toolName }: { readonly toolName: string }) => `"${toolName}"`
 
-/** Whether a provider would find nothing in the message; white space is nothing. */
-function isEmpty(message: Message): boolean {
-  switch (message.role) {
-    case 'tool':
-      return false
-    case 'assistant':
-      return !message.toolCalls?.length && isBlank(message.content) && isBlank(message.plan ?? '')
-    case 'system':
-      return isBlank(message.content)
-    case 'user':
-      return typeof message.content === 'string'
-        ? isBlank(message.content)
-        : message.content.every((part) => part.type === 'text' && isBlank(part.text))
-  }
-}
-
-const isBlank = (text: string) => !/\S/.test(text)
-
 /** Hands out each id once: a second claim gets the next free `id_2`, `id_3`, … */
 class UniqueIds {
   // The empty id is never free: no provider takes it.
@@ -207,63 +210,4 @@ class UniqueIds {
     this.#taken.add(free)
     return free
   }
-}
-
-export interface HistoryIssue {
-  readonly kind:
-    | 'result_without_call'
-    | 'call_without_result'
-    | 'misplaced_result'
-    | 'duplicate_result'
-    | 'duplicate_call'
-    | 'missing_call_id'
-    | 'empty_calls'
-    | 'empty_message'
-  /** Where in the history the message stands that is wrong. */
-  readonly index: number
-  /** The call it is about. */
-  readonly callId?: string
-}
-
-/** What a provider would refuse in a history, or what would confuse a model: none, if it can be sent as it is. */
-export function validateHistory(messages: readonly Message[]): HistoryIssue[] {
-  const issues: HistoryIssue[] = []
-  const made = new Set<string>()
-  const answered = new Set<string>()
-  // The calls of the latest reply, in order; those before `next` are answered.
-  let open: readonly string[] = []
-  let next = 0
-  let openedAt = 0
-  const close = () => {
-    for (const callId of open.slice(next)) {
-      if (!answered.has(callId)) issues.push({ kind: 'call_without_result', index: openedAt, callId })
-    }
-    open = []
-    next = 0
-  }
-  messages.forEach((message, index) => {
-    if (message.role === 'tool') {
-      const { callId } = message
-      if (answered.has(callId)) issues.push({ kind: 'duplicate_result', index, callId })
-      else if (!made.has(callId)) issues.push({ kind: 'result_without_call', index, callId })
-      else if (callId !== open[next]) issues.push({ kind: 'misplaced_result', index, callId })
-      answered.add(callId)
-      while (next < open.length && answered.has(open[next] ?? '')) next++
-      return
-    }
-    close()
-    if (isEmpty(message)) issues.push({ kind: 'empty_message', index })
-    if (message.role !== 'assistant') return
-    if (message.toolCalls?.length === 0) issues.push({ kind: 'empty_calls', index })
-    const callIds = (message.toolCalls ?? []).map(({ id }) => id)
-    for (const callId of callIds) {
-      if (callId === '') issues.push({ kind: 'missing_call_id', index, callId })
-      if (made.has(callId)) issues.push({ kind: 'duplicate_call', index, callId })
-      made.add(callId)
-    }
-    open = callIds
-    openedAt = index
-  })
-  close()
-  return issues
 }

@@ -46,7 +46,7 @@ export class TokenCounts {
   readonly #known = new WeakMap<object, number>()
   readonly #measures = new HistoryFold(
     () => new HistoryMeasure(),
-    (measure, message) => measure.add(message, this.message(message)),
+    (measure, message) => measure.add(message, this.#counted(message)),
   )
   /** The system prompt that was counted last: it is long, and hardly ever another one. */
   #system = { text: '', tokens: 0 }
@@ -85,6 +85,11 @@ export class TokenCounts {
 
   message(message: Message): number {
     return this.#known.get(message) ?? this.#keep(message, messageTokens(message, this.text))
+  }
+
+  /** Sums hold the tokens of their messages already; to count one again costs something only with a counter from outside. */
+  #counted(message: Message): number {
+    return this.#counter === estimateTokens ? messageTokens(message, this.text) : this.message(message)
   }
 
   /** Also the sum is remembered: a list that was counted must not be changed. */
@@ -180,7 +185,10 @@ function jsonTokens(value: unknown, countTokens: TokenCounter): number {
 /** Code points of a text, without making an array of them. Half of a surrogate pair counts as one. */
 export function codePointsOf(text: string): number {
   let count = text.length
-  for (let at = 1; at < text.length; at++) {
+  // In text without characters of two bytes this is known without looking.
+  const first = text.search(/[\ud800-\udbff][\udc00-\udfff]/)
+  if (first < 0) return count
+  for (let at = first + 1; at < text.length; at++) {
     if (isLow(text.charCodeAt(at)) && isHigh(text.charCodeAt(at - 1))) {
       count--
       at++

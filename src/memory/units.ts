@@ -16,7 +16,8 @@ export function unitsOf(messages: readonly Message[]): readonly Unit[] {
   return units
 }
 
-function endOfUnit(messages: readonly Message[], start: number): number {
+/** Where the unit ends that begins at `start`. */
+export function endOfUnit(messages: readonly Message[], start: number): number {
   let end = start + 1
   if (hasCalls(messages[start])) while (messages[end]?.role === 'tool') end++
   return end

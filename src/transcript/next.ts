@@ -93,8 +93,8 @@ export function next(transcript: Transcript, policy: Policy): Action {
 function execute(run: RunFold, pending: readonly ToolCall[], policy: Policy): Action {
   const skip = policy.maxToolRounds !== undefined && run.toolRounds > policy.maxToolRounds
   const calls = pending.map((call): PlannedCall => {
-    const started = run.started.get(call.id)
-    const decision = run.decided.get(call.id)
+    const started = run.started?.get(call.id)
+    const decision = run.decided?.get(call.id)
     const blocked = timesMade(run, call, policy) + 1 >= repeatLevels.block
     return {
       call,
@@ -109,7 +109,7 @@ function execute(run: RunFold, pending: readonly ToolCall[], policy: Policy): Ac
 /** The calls that wait for somebody's decision, in their order. */
 function pendingCalls(run: RunFold): PendingCall[] {
   return run.pending.flatMap(({ id }) => {
-    const request = run.requested.get(id)
+    const request = run.requested?.get(id)
     if (!request) return []
     const { callId, toolName, parameters, expiresAt } = request
     return [{ callId, toolName, parameters, ...(expiresAt !== undefined && { expiresAt }) }]
@@ -140,7 +140,7 @@ function stuckOn(run: RunFold, policy: Policy): ToolCall | undefined {
 }
 
 function timesMade(run: RunFold, call: ToolCall, policy: Policy): number {
-  return policy.repeatable?.(call.toolName) ? 0 : (run.repeats.get(fingerprint(call)) ?? 0)
+  return policy.repeatable?.(call.toolName) ? 0 : (run.repeats?.get(fingerprint(call)) ?? 0)
 }
 
 function afterLanding(last: ReplyEntry, limit: RunLimit, run: RunFold, policy: Policy): Outcome {

@@ -30,9 +30,10 @@ import type {
 export class Transcript {
   /** How far our estimates are from what providers count in this conversation. */
   readonly calibration = new Calibration()
-  readonly #entries: Entry[] = []
-  readonly #messages: Message[] = []
-  readonly #callIds = new Set<string>()
+  #entries: Entry[] = []
+  #messages: Message[] = []
+  /** Made with the first one: many conversations have no calls. */
+  #callIds: Set<string> | undefined
   /** Messages that came in while calls were open: they stand after the results. */
   #waiting: Message[] = []
   #open: Exchange | undefined
@@ -68,7 +69,7 @@ export class Transcript {
 
   /** Whether a call of this id was ever made here: ids are unique in a conversation. */
   hasCall(id: string): boolean {
-    return this.#callIds.has(id)
+    return this.#callIds?.has(id) ?? false
   }
 
   /** The conversation as messages. Calls that are still open are answered as interrupted, so that it is always whole. */
@@ -93,8 +94,15 @@ export class Transcript {
     return this.#messages.slice()
   }
 
+  /** Gives back the room that lists have in which more is to come: in a short conversation, most of what they take. */
+  trim(): void {
+    this.#entries = this.#entries.slice()
+    this.#messages = this.#messages.slice()
+  }
+
   append(entry: Entry): void {
     this.#entries.push(Object.freeze(entry))
+    const run = this.#run
     switch (entry.type) {
       case 'message':
         this.#remember(entry.message)
@@ -109,25 +117,25 @@ export class Transcript {
         this.#reply(entry)
         return
       case 'tool_started':
-        this.#run?.started.set(entry.callId, entry.idempotencyKey)
+        if (run) run.started = (run.started ?? new Map()).set(entry.callId, entry.idempotencyKey)
         return
       case 'tool_finished':
         this.#finish(entry)
         return
       case 'run_ended':
         this.#close()
-        if (this.#run) this.#run.ended = entry
+        if (run) run.ended = entry
         return
       case 'approval_requested':
         // Handed out as it is: who is shown it must not be able to change what they approve.
         frozen(entry.parameters)
-        this.#run?.requested.set(entry.callId, entry)
+        if (run) run.requested = (run.requested ?? new Map()).set(entry.callId, entry)
         return
       case 'approval_decided':
-        this.#run?.decided.set(entry.callId, entry.decision)
+        if (run) run.decided = (run.decided ?? new Map()).set(entry.callId, entry.decision)
         return
       case 'run_suspended':
-        if (this.#run) this.#run.suspended = true
+        if (run) run.suspended = true
         return
       case 'run_resumed':
         this.#resume(entry)
@@ -160,13 +168,13 @@ export class Transcript {
     run.ended = undefined
     run.failures = undefined
     run.unread = { malformed: 0, invalidOutput: 0 }
-    run.repeats.clear()
+    run.repeats = undefined
   }
 
   #remember(message: Message): void {
     if (message.role === 'assistant') {
-      for (const call of message.toolCalls ?? []) this.#callIds.add(call.id)
-      if (message.planId !== undefined) this.#callIds.add(message.planId)
+      for (const call of message.toolCalls ?? []) this.#takeId(call.id)
+      if (message.planId !== undefined) this.#takeId(message.planId)
     }
     if (this.#open) this.#waiting.push(message)
     else this.#keep(message)
@@ -186,7 +194,7 @@ export class Transcript {
       this.#keep(message)
       return
     }
-    for (const call of calls) this.#callIds.add(call.id)
+    for (const call of calls) this.#takeId(call.id)
     // Told in events and shown to hooks before it is executed: what is executed is what was asked for.
     this.#open = { message, calls: frozen(calls), results: new Map() }
     if (run) run.pending = calls
@@ -213,12 +221,16 @@ export class Transcript {
 
   /** An id for a plan beside `calls`: in some protocols it is a call as well. */
   #planId(calls: readonly ToolCall[]): string {
-    const isTaken = (id: string) => this.#callIds.has(id) || calls.some((call) => call.id === id)
+    const isTaken = (id: string) => this.hasCall(id) || calls.some((call) => call.id === id)
     let id: string
     do id = `plan_${++this.#plans}`
     while (isTaken(id))
-    this.#callIds.add(id)
+    this.#takeId(id)
     return id
+  }
+
+  #takeId(id: string): void {
+    this.#callIds = (this.#callIds ?? new Set()).add(id)
   }
 
   #finish(entry: ToolFinishedEntry): void {
@@ -262,19 +274,18 @@ export interface RunFold {
   unread: { malformed: number; invalidOutput: number }
   /** Calls of the last reply that have no result yet, in order. */
   pending: readonly ToolCall[]
-  /** Calls that were started, with their idempotency keys. */
-  readonly started: Map<string, string>
+  /** Calls that were started, with their idempotency keys. Like all that most runs have none of, made with the first one. */
+  started: Map<string, string> | undefined
   readonly steps: Step[]
   plan: string | undefined
   usage: Usage
   /** Steps in a row, the last ones, in which every call failed in the same way. */
   failures: { kind: string; count: number; toolName: string; message: string } | undefined
   /** How often each call was made, with the same result each time, since something new was last learned. */
-  readonly repeats: Map<string, number>
-  readonly learned: Set<string>
+  repeats: Map<string, number> | undefined
   /** Calls that needed approval, and what was decided about them. */
-  readonly requested: Map<string, ApprovalRequestedEntry>
-  readonly decided: Map<string, Decision>
+  requested: Map<string, ApprovalRequestedEntry> | undefined
+  decided: Map<string, Decision> | undefined
   /** Everything that is left to do waits for decisions. */
   suspended: boolean
   /** It was taken up again after its last reply. */
@@ -284,7 +295,21 @@ export interface RunFold {
 
 /** Whether a pending call waits for somebody's decision. */
 export function isUndecided(run: RunFold, callId: string): boolean {
-  return run.requested.has(callId) && !run.decided.has(callId)
+  return run.requested?.has(callId) === true && !run.decided?.has(callId)
+}
+
+/** Whether the same call had the same result in a step before. */
+export function isLearned({ steps }: RunFold, call: ToolCall, { output }: ToolResult): boolean {
+  const isSame = (other: ToolCall) =>
+    other.toolName === call.toolName && fingerprint(other) === fingerprint(call)
+  return steps.some(({ toolCalls, results }) =>
+    results.some((result) => {
+      // Few have the same output: only of those the parameters are looked at.
+      if (result.output !== output) return false
+      const made = toolCalls.find(({ id }) => id === result.callId)
+      return made !== undefined && isSame(made)
+    }),
+  )
 }
 
 /** The same for two calls of the same tool with equal parameters, or with the same that cannot be read. */
@@ -309,7 +334,7 @@ function closed({ message, calls, results }: Exchange, run: RunFold | undefined)
     ...calls.map((call) => {
       const finished = results.get(call.id)
       if (!finished) {
-        if (run?.started.has(call.id)) return toolMessage(call, interrupted, false)
+        if (run?.started?.has(call.id)) return toolMessage(call, interrupted, false)
         return toolMessage(call, run && isUndecided(run, call.id) ? notApproved : notBegun, false)
       }
       const { result, nudge } = finished
@@ -328,15 +353,14 @@ function newRun(runId: string): RunFold {
     last: undefined,
     unread: { malformed: 0, invalidOutput: 0 },
     pending: [],
-    started: new Map(),
+    started: undefined,
     steps: [],
     plan: undefined,
     usage: noUsage,
     failures: undefined,
-    repeats: new Map(),
-    learned: new Set(),
-    requested: new Map(),
-    decided: new Map(),
+    repeats: undefined,
+    requested: undefined,
+    decided: undefined,
     suspended: false,
     resumed: false,
     ended: undefined,
@@ -357,29 +381,29 @@ function countReply(run: RunFold, entry: ReplyEntry): void {
 }
 
 function countExchange(run: RunFold, { calls, results }: Exchange): void {
-  const done = calls.flatMap((call) => results.get(call.id)?.result ?? [])
-  const last = run.last
-  if (last) {
-    run.steps.push({
-      stepId: last.stepId,
-      ...(last.text !== '' && { thought: last.text }),
-      toolCalls: calls,
-      results: Object.freeze(done),
-    })
-  }
-  run.failures = failuresAfter(run.failures, done)
   const made = calls.flatMap((call) => {
     const result = results.get(call.id)?.result
-    return result ? [{ key: fingerprint(call), result }] : []
+    return result ? [{ call, result }] : []
   })
+  const done = made.map(({ result }) => result)
+  run.failures = failuresAfter(run.failures, done)
+  run.repeats ??= new Map()
+  const { repeats } = run
   const news = made.some(
-    ({ result, key }) => result.error?.code !== 'no_progress' && !run.learned.has(`${key} ${result.output}`),
+    ({ call, result }) => result.error?.code !== 'no_progress' && !isLearned(run, call, result),
   )
-  if (news) run.repeats.clear()
-  for (const { result, key } of made) run.learned.add(`${key} ${result.output}`)
+  if (news) repeats.clear()
   // Once per reply, however often it stands there: between two of them the model was told nothing.
-  for (const key of new Set(made.map((each) => each.key)))
-    run.repeats.set(key, (run.repeats.get(key) ?? 0) + 1)
+  for (const key of new Set(made.map(({ call }) => fingerprint(call))))
+    repeats.set(key, (repeats.get(key) ?? 0) + 1)
+  const last = run.last
+  if (!last) return
+  run.steps.push({
+    stepId: last.stepId,
+    ...(last.text !== '' && { thought: last.text }),
+    toolCalls: calls,
+    results: Object.freeze(done),
+  })
 }
 
 function failuresAfter(before: RunFold['failures'], results: readonly ToolResult[]): RunFold['failures'] {

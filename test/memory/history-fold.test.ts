@@ -55,7 +55,7 @@ describe('a fold of histories', () => {
     expect(added).toEqual(history)
   })
 
-  test('keeps forks of one conversation apart, and goes on with each', () => {
+  test('keeps forks of one long conversation apart, and goes on with each', () => {
     const added: Message[] = []
     const fold = new HistoryFold<Message[]>(
       () => [],
@@ -64,7 +64,7 @@ describe('a fold of histories', () => {
         added.push(message)
       },
     )
-    const common = [user('u'), assistant('a')]
+    const common = Array.from({ length: 40 }, (_, index) => (index % 2 ? assistant : user)(`${index}`))
     const forks = [
       [...common, user('left')],
       [...common, user('right')],
@@ -159,6 +159,6 @@ const frame: Omit<EncodeInput, 'messages'> = {
 }
 
 function shapeOf(counts: TokenCounts, history: readonly Message[]) {
-  const { units, systems, question, exchange } = counts.measure(history)
-  return { units, systems, question, exchange }
+  const { systems, question, exchange } = counts.measure(history)
+  return { systems, question, exchange }
 }

@@ -17,7 +17,10 @@ export interface RequestTarget {
   readonly provider: string
   readonly model: string
   readonly quirks: Quirks
-  /** What messages look like on this wire. They never change, so each is written once and not again every turn. */
+  /**
+   * What messages look like on this wire. They never change, so each is written once and not again every turn; but for plain
+   * text, which is written as fast as it is looked up.
+   */
   readonly written: WeakMap<Message, JsonObject | 'nothing'>
 }
 
@@ -94,11 +97,17 @@ const strictKeywords: ReadonlySet<string> = new Set(
 )
 
 function writtenOnce(message: Message, target: RequestTarget): JsonObject | 'nothing' {
+  if (isPlain(message)) return wireMessage(message, target)
   const known = target.written.get(message)
   if (known !== undefined) return known
   const wire = wireMessage(message, target)
   target.written.set(message, wire)
   return wire
+}
+
+function isPlain(message: Message): boolean {
+  if (typeof message.content !== 'string' || message.role === 'tool') return false
+  return message.role !== 'assistant' || (message.toolCalls ?? message.reasoning) === undefined
 }
 
 function wireMessage(message: Message, target: RequestTarget): JsonObject | 'nothing' {

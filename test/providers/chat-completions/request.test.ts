@@ -197,9 +197,10 @@ describe('messages', () => {
     expect(message.tool_calls.map((call) => call.function.name)).toEqual(['a_b_c', 'unnamed', 'x'.repeat(64)])
   })
 
-  test('are written once, however often they are sent', () => {
+  test('with calls and results are written once, however often they are sent', () => {
     const to = target()
-    const messages = [user('a'), assistant('b')]
+    const call = { id: 'c', toolName: 'f', parameters: {} }
+    const messages = [assistant('', [call]), toolMessage(call, 'ok')]
     const [first, second] = [wire({ messages }, to), wire({ messages: [...messages, user('c')] }, to)]
     const [before, after] = [first['messages'], second['messages']] as [object[], object[]] // both are lists of messages
     expect(after.slice(0, 2).every((message, index) => message === before[index])).toBe(true)
