@@ -171,7 +171,6 @@ export {
 } from './memory/chunks.ts'
 export { type CompactorOptions, compactor } from './memory/compaction.ts'
 export { composeMemory } from './memory/compose.ts'
-export { type HistoryIssue, validateHistory } from './memory/history-check.ts'
 export type { Embed, Vector } from './memory/meaning-search.ts'
 export type {
   AgentBlocks,
@@ -183,7 +182,7 @@ export type {
 } from './memory/memory.ts'
 export { type OffloadToolOutputOptions, offloadToolOutput } from './memory/offload.ts'
 export { type MessageScore, PriorityMemory, type PriorityMemoryOptions } from './memory/priority.ts'
-export { repairHistory } from './memory/repair.ts'
+export { type HistoryIssue, repairHistory, validateHistory } from './memory/repair.ts'
 export { RetentionMemory, type RetentionMemoryOptions } from './memory/retention.ts'
 export { SimpleAgentMemory, type SimpleAgentMemoryOptions } from './memory/simple.ts'
 export { SummarizingMemory, type SummarizingMemoryOptions } from './memory/summarizing.ts'

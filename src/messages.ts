@@ -145,11 +145,8 @@ export const system = (content: string): SystemMessage => ({ role: 'system', con
 
 export const user = (content: Content): UserMessage => ({ role: 'user', content })
 
-export const assistant = (content: string, toolCalls?: readonly ToolCall[]): AssistantMessage => ({
-  role: 'assistant',
-  content,
-  ...(toolCalls && toolCalls.length > 0 && { toolCalls }),
-})
+export const assistant = (content: string, toolCalls: readonly ToolCall[] = []): AssistantMessage =>
+  toolCalls.length > 0 ? { role: 'assistant', content, toolCalls } : { role: 'assistant', content }
 
 /** The answer to `call`, as a message. */
 export const toolMessage = (

@@ -6,7 +6,6 @@ import {
   toolMessage,
   user,
 } from '../messages.ts'
-import { HistoryCheck, isEmpty } from './history-check.ts'
 import { HistoryFold } from './history-fold.ts'
 
 export interface Repaired {
@@ -25,50 +24,52 @@ export interface Repaired {
  * growing history keeps its beginning.
  */
 export function repairHistory(messages: readonly Message[]): Repaired {
-  const repair = new Repair()
+  return repairOf(messages).of(messages)
+}
+
+function repairOf(messages: readonly Message[]): Repair {
+  const repair = new Repair([])
   for (const message of messages) repair.add(message)
-  return repair.of(messages)
+  return repair
 }
 
 /** `repairHistory` for histories that grow: of one that was repaired before, only what is new is looked at. */
 export function growingRepair(): (history: readonly Message[]) => Repaired {
   const repairs = new HistoryFold(
-    () => new GrowingRepair(),
-    (repair, message) => repair.add(message),
+    () => ({ repair: new Repair() }),
+    (state, message) => state.repair.add(message),
   )
-  return (history) => repairs.of(history).of(history)
-}
-
-/** Repairs a history from where something is wrong with it: most are right, and of those nothing is kept but their calls. */
-class GrowingRepair {
-  readonly #check = new HistoryCheck()
-  #repair: Repair | undefined
-  #repaired = 0
-
-  add(message: Message): void {
-    if (this.#check.issues.length === 0) this.#check.add(message)
-  }
-
-  /** `messages` are all that were added. */
-  of(messages: readonly Message[]): Repaired {
-    if (this.#check.issues.length === 0 && !this.#check.isOpen) return { messages, repairs: [] }
-    this.#repair ??= new Repair()
-    for (const message of messages.slice(this.#repaired)) this.#repair.add(message)
-    this.#repaired = messages.length
-    return this.#repair.of(messages)
+  return (history) => {
+    const state = repairs.of(history)
+    if (!state.repair.canTell) state.repair = repairOf(history)
+    return state.repair.of(history)
   }
 }
 
 /** One history, repaired message by message. */
 class Repair {
   readonly #repairs: string[] = []
-  readonly #kept: (Message | Slot)[] = []
+  readonly #kept: (Message | Slot)[] | undefined
   readonly #ids = new UniqueIds()
   readonly #latest = new Map<string, Slot>()
   readonly #unanswered = new Set<Slot>()
   /** The calls of the last kept message, and which of them may be answered next without breaking their order. */
   #open: readonly Slot[] = []
   #next = 0
+
+  /** Without `kept`, it finds out whether anything is wrong: most histories are right, and need no second list of messages. */
+  constructor(kept?: (Message | Slot)[]) {
+    this.#kept = kept
+  }
+
+  /** Whether `of` can be asked. */
+  get canTell(): boolean {
+    return this.#kept !== undefined || this.#isRight
+  }
+
+  get #isRight(): boolean {
+    return this.#repairs.length === 0 && this.#unanswered.size === 0
+  }
 
   add(message: Message): void {
     if (message.role === 'tool') this.#answer(message)
@@ -79,7 +80,7 @@ class Repair {
 
   /** `messages` are all that were added. */
   of(messages: readonly Message[]): Repaired {
-    if (this.#repairs.length === 0 && this.#unanswered.size === 0) return { messages, repairs: [] }
+    if (!this.#kept || this.#isRight) return { messages, repairs: [] }
     const added = Array.from(
       this.#unanswered,
       ({ call }) => `Added a result to the call "${call.id}" of ${named(call)}, which had none.`,
@@ -91,7 +92,7 @@ class Repair {
   }
 
   #keep(message: Message): void {
-    this.#kept.push(message)
+    this.#kept?.push(message)
     this.#open = []
   }
 
@@ -111,7 +112,8 @@ class Repair {
       this.#latest.set(slot.givenId, slot)
       this.#unanswered.add(slot)
     }
-    this.#kept.push(withCalls(message, slots, this.#repairs), ...slots)
+    const kept = withCalls(message, slots, this.#repairs)
+    this.#kept?.push(kept, ...slots)
     this.#open = slots
     this.#next = 0
   }
@@ -189,6 +191,24 @@ const noResultText = 'No result: the call was interrupted, so its outcome is unk
 
 const named = ({ toolName }: { readonly toolName: string }) => `"${toolName}"`
 
+/** Whether a provider would find nothing in the message; white space is nothing. */
+function isEmpty(message: Message): boolean {
+  switch (message.role) {
+    case 'tool':
+      return false
+    case 'assistant':
+      return !message.toolCalls?.length && isBlank(message.content) && isBlank(message.plan ?? '')
+    case 'system':
+      return isBlank(message.content)
+    case 'user':
+      return typeof message.content === 'string'
+        ? isBlank(message.content)
+        : message.content.every((part) => part.type === 'text' && isBlank(part.text))
+  }
+}
+
+const isBlank = (text: string) => !/\S/.test(text)
+
 /** Hands out each id once: a second claim gets the next free `id_2`, `id_3`, … */
 class UniqueIds {
   // The empty id is never free: no provider takes it.
@@ -210,4 +230,63 @@ class UniqueIds {
     this.#taken.add(free)
     return free
   }
+}
+
+export interface HistoryIssue {
+  readonly kind:
+    | 'result_without_call'
+    | 'call_without_result'
+    | 'misplaced_result'
+    | 'duplicate_result'
+    | 'duplicate_call'
+    | 'missing_call_id'
+    | 'empty_calls'
+    | 'empty_message'
+  /** Where in the history the message stands that is wrong. */
+  readonly index: number
+  /** The call it is about. */
+  readonly callId?: string
+}
+
+/** What a provider would refuse in a history, or what would confuse a model: none, if it can be sent as it is. */
+export function validateHistory(messages: readonly Message[]): HistoryIssue[] {
+  const issues: HistoryIssue[] = []
+  const made = new Set<string>()
+  const answered = new Set<string>()
+  // The calls of the latest reply, in order; those before `next` are answered.
+  let open: readonly string[] = []
+  let next = 0
+  let openedAt = 0
+  const close = () => {
+    for (const callId of open.slice(next)) {
+      if (!answered.has(callId)) issues.push({ kind: 'call_without_result', index: openedAt, callId })
+    }
+    open = []
+    next = 0
+  }
+  messages.forEach((message, index) => {
+    if (message.role === 'tool') {
+      const { callId } = message
+      if (answered.has(callId)) issues.push({ kind: 'duplicate_result', index, callId })
+      else if (!made.has(callId)) issues.push({ kind: 'result_without_call', index, callId })
+      else if (callId !== open[next]) issues.push({ kind: 'misplaced_result', index, callId })
+      answered.add(callId)
+      while (next < open.length && answered.has(open[next] ?? '')) next++
+      return
+    }
+    close()
+    if (isEmpty(message)) issues.push({ kind: 'empty_message', index })
+    if (message.role !== 'assistant') return
+    if (message.toolCalls?.length === 0) issues.push({ kind: 'empty_calls', index })
+    const callIds = (message.toolCalls ?? []).map(({ id }) => id)
+    for (const callId of callIds) {
+      if (callId === '') issues.push({ kind: 'missing_call_id', index, callId })
+      if (made.has(callId)) issues.push({ kind: 'duplicate_call', index, callId })
+      made.add(callId)
+    }
+    open = callIds
+    openedAt = index
+  })
+  close()
+  return issues
 }

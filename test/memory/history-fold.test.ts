@@ -78,6 +78,24 @@ describe('a fold of histories', () => {
     expect(added).toEqual([assistant('more'), assistant('more')])
   })
 
+  test('remembers only the last one of short histories', () => {
+    let added = 0
+    const fold = new HistoryFold(
+      () => ({ count: 0 }),
+      (state) => {
+        state.count++
+        added++
+      },
+    )
+    const [one, other] = [[user('u'), assistant('a')], [user('v')]]
+    fold.of(one)
+    fold.of([...one, user('w')])
+    expect(added).toBe(3)
+    fold.of(other)
+    expect(fold.of(one).count).toBe(2)
+    expect(added).toBe(6)
+  })
+
   test('sees that an array has grown in place', () => {
     const counts = new TokenCounts()
     const history = [user('u')]

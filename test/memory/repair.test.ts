@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { validateHistory } from '../../src/memory/history-check.ts'
-import { repairHistory } from '../../src/memory/repair.ts'
+import { repairHistory, validateHistory } from '../../src/memory/repair.ts'
 import { assistant, type Message, system, toolMessage, user } from '../../src/messages.ts'
 import { validateOpenAI } from '../../src/testing/strict-openai.ts'
 import { agentHistory, damagedHistory, hostileHistory } from './histories.ts'

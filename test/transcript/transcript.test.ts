@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { validateHistory } from '../../src/memory/history-check.ts'
+import { validateHistory } from '../../src/memory/repair.ts'
 import { assistant, toolMessage, user } from '../../src/messages.ts'
 import { Transcript } from '../../src/transcript/transcript.ts'
 import { call, finished, input, reply, runId, started, step } from './entries.ts'

@@ -6,7 +6,7 @@ import { approve, type Decisions, deny, edit } from '../../../src/agent/decision
 import type { RunStream } from '../../../src/agent/run-stream.ts'
 import { type AgentEvent, eventTypes, type PendingCall, type RunResult } from '../../../src/events.ts'
 import type { JsonObject } from '../../../src/json.ts'
-import { validateHistory } from '../../../src/memory/history-check.ts'
+import { validateHistory } from '../../../src/memory/repair.ts'
 import { virtualClock } from '../../../src/testing/clock.ts'
 import { checkEvents } from '../../../src/testing/event-grammar.ts'
 import { ScriptedClient } from '../../../src/testing/scripted-client.ts'

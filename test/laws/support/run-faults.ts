@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { AgentEvent, RunResult } from '../../../src/events.ts'
 import { isEvent } from '../../../src/events.ts'
-import { validateHistory } from '../../../src/memory/history-check.ts'
+import { validateHistory } from '../../../src/memory/repair.ts'
 import { TokenCounts } from '../../../src/memory/tokens.ts'
 import { addUsage, noUsage, type Usage } from '../../../src/messages.ts'
 import { checkEvents } from '../../../src/testing/event-grammar.ts'
