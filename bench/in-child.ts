@@ -62,12 +62,12 @@ export const inChild: Readonly<Record<string, (contestant: Contestant) => Promis
 
   'one-shot': async ({ ask }) => {
     const run = async () => check(await ask('answer', question), 'The answer is 42.')
-    return { cpu: await cpuPerRun(500, 1_500, run) }
+    return { cpu: await cpuPerRun(1_500, 2_000, run) }
   },
 
   tools: async ({ ask }) => {
     const run = async () => check(await ask(ten, question), sum)
-    return { cpu: await cpuPerRun(150, 250, run) }
+    return { cpu: await cpuPerRun(300, 300, run) }
   },
 
   'tools-streamed': async ({ ask }) => {
@@ -81,7 +81,7 @@ export const inChild: Readonly<Record<string, (contestant: Contestant) => Promis
       )
       check(text, sum)
     }
-    return { cpu: await cpuPerRun(150, 250, run) }
+    return { cpu: await cpuPerRun(300, 300, run) }
   },
 
   tokens: (contestant) => tokens(contestant, 'tokens'),

@@ -25,13 +25,13 @@ function agentOf(model: string): Agent {
   return agent
 }
 
-let asked = 0
+let begun = 0
 
 export const contestant: Contestant = {
   ask: async (model, prompt, onText) => {
     const agent = agentOf(model)
-    // A conversation of its own, as for each contestant.
-    const options = { conversation: `c${++asked}` }
+    // A conversation of its own that nobody goes on with, as for each contestant.
+    const options = { history: [] }
     if (!onText) return agent.run(prompt, { ...options, stream: false })
     const stream = agent.runStream(prompt, options)
     for await (const event of stream) {
@@ -41,7 +41,7 @@ export const contestant: Contestant = {
   },
   talk: (model, said) => {
     if (said.length === 0) {
-      const conversation = agentOf(model).conversation(`c${++asked}`)
+      const conversation = agentOf(model).conversation(`c${++begun}`)
       return (prompt) => conversation.run(prompt, { stream: false })
     }
     const client = new OpenAIClient({ model, baseURL, apiKey })
