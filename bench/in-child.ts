@@ -117,7 +117,7 @@ export const inChild: Readonly<Record<string, (contestant: Contestant) => Promis
 
   'turn-100': (contestant) => turn(contestant, 100, 200, 400),
   'turn-1000': (contestant) => turn(contestant, 1_000, 40, 80),
-  'turn-5000': (contestant) => turn(contestant, 5_000, 10, 20),
+  'turn-5000': (contestant) => turn(contestant, 5_000, 30, 40),
 
   envelope: async ({ ask }) => {
     const length = 5_000_000

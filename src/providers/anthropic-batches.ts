@@ -2,7 +2,7 @@ import type { Anthropic } from '@anthropic-ai/sdk'
 import type { BatchClient } from '../client/batch-client.ts'
 import { batchItem, batchOutcome, batchState } from './anthropic-messages/batch.ts'
 import { Batches } from './batches.ts'
-import type { Wire } from './exchange.ts'
+import type { Wire } from './wire.ts'
 
 /**
  * Message Batches over Anthropic's SDK. At most 100 000 requests and 256 MB: Anthropic docs, "Batch processing", 2026-11.

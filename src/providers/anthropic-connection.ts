@@ -11,7 +11,7 @@ import {
   stoppedBy,
   transportOnly,
 } from './connection.ts'
-import type { Wire } from './exchange.ts'
+import type { Wire } from './wire.ts'
 
 /** Where a server of Anthropic's API is, and as whom to speak to it. */
 export interface AnthropicConnectionOptions extends ConnectionOptions {

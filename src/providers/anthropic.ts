@@ -32,11 +32,12 @@ import {
 import { anthropicMessages } from './anthropic-messages/wire.ts'
 import { secretsOf } from './connection.ts'
 import { errorSourceOf } from './errors.ts'
-import { Exchange, type ExchangeOptions, exchangeChecks, exchangeSettings } from './exchange.ts'
+import { Exchange } from './exchange.ts'
+import { type ExchangeOptions, exchangeChecks, exchangeSettings } from './exchange-options.ts'
 
 export type { MessagesQuirks } from './anthropic-messages/models.ts'
 export type { ConnectionOptions } from './connection.ts'
-export type { ExchangeOptions } from './exchange.ts'
+export type { ExchangeOptions } from './exchange-options.ts'
 
 export interface AnthropicClientOptions extends AnthropicConnectionOptions, ExchangeOptions {
   /** Such as `'claude-sonnet-5-5'`. */

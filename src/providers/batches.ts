@@ -12,9 +12,10 @@ import { ConfigurationError, LLMError } from '../errors.ts'
 import { isJsonObject, type JsonObject, parseJson } from '../json.ts'
 import { checkMembers, checkOptions, filledText, fn, optional, positiveMs, that } from '../options.ts'
 import { abortedError, malformedError, notJson, stalledError, unfinishedError } from './errors.ts'
-import { errorOf, tell, type Wire } from './exchange.ts'
+import { errorOf, tell } from './exchange.ts'
 import { readLines } from './lines.ts'
 import { readBody } from './sse.ts'
+import type { Wire } from './wire.ts'
 
 /** What is particular about the batches of one provider. `Batches` does the rest. */
 export interface BatchWire {

@@ -10,9 +10,7 @@ import type {
 } from '../client/client.ts'
 import { isContent, SilenceWatch } from '../client/silence-watch.ts'
 import { LLMError, MissingPackageError } from '../errors.ts'
-import type { JsonObject } from '../json.ts'
-import { optional, positiveMs } from '../options.ts'
-import { createRuntime, type Runtime, ringAfter, runtimeCheck } from '../runtime.ts'
+import { ringAfter } from '../runtime.ts'
 import {
   abortedError,
   type ErrorSource,
@@ -24,93 +22,7 @@ import {
 } from './errors.ts'
 import { readProviderLimits } from './rate-limit-headers.ts'
 import { readBody, type SseEvent } from './sse.ts'
-
-/** Options of every client: how long its provider may be silent, and whose clock tells. */
-export interface ExchangeOptions {
-  /**
-   * How long an answer may take to begin, in milliseconds, also one that is sent whole; headers and pings do not begin
-   * it. Raise it for models that think long before they say anything. Default: 300 000.
-   */
-  readonly firstContentMs?: number
-  /**
-   * How long an answer that has begun may say nothing more, in milliseconds. Only text, reasoning and tool calls count:
-   * pings, comments and empty deltas do not, and the time its reader takes is not counted. Default: 60 000.
-   */
-  readonly idleMs?: number
-  /** Where the time comes from, and ids and the network. Default: the real ones. */
-  readonly runtime?: Partial<Runtime>
-}
-
-export const exchangeChecks = {
-  firstContentMs: optional(positiveMs()),
-  idleMs: optional(positiveMs()),
-  runtime: optional(runtimeCheck),
-}
-
-export interface ExchangeSettings extends Required<Pick<ExchangeOptions, 'firstContentMs' | 'idleMs'>> {
-  readonly runtime: Runtime
-}
-
-export function exchangeSettings(options: ExchangeOptions): ExchangeSettings {
-  const { firstContentMs = 300_000, idleMs = 60_000, runtime } = options
-  return { firstContentMs, idleMs, runtime: createRuntime(runtime) }
-}
-
-/** `'call'`: the answer is asked for in one body; `'stream'`: as events. Servers may do otherwise. */
-export type CallMode = 'call' | 'stream'
-
-/** On which a body is made. */
-export interface Occasion {
-  /** Is told what had to be left out. */
-  readonly warn: (message: string) => void
-  /** The conversation that will go on after this request, where there is one. */
-  readonly conversationId?: string
-}
-
-/** What is particular about speaking to one provider. `Exchange` does the rest. */
-export interface Wire extends ExchangeSettings {
-  /** Who it is that fails, and what no error may show. */
-  readonly source: ErrorSource
-  /**
-   * The body of a request. Pure, but for what it keeps of messages it has written before.
-   *
-   * @throws LLMError of kind `invalid_request` for what this provider cannot be sent at all.
-   */
-  encode(request: LLMRequest, mode: CallMode, occasion: Occasion): JsonObject
-  /**
-   * Sends it and resolves with the bare answer as soon as its headers are there. The only part that does I/O; it neither
-   * retries nor times out. Ends with `signal`, which is made for this call alone.
-   *
-   * @throws HttpFailure for a status that is none of success, also as the cause of what an SDK throws; MissingPackageError.
-   */
-  send(body: JsonObject, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Response>
-  /** Made anew for each answer. */
-  reader(requestId: string | undefined): AnswerReader
-}
-
-/** Reads one answer into chunks; no I/O. It is given events if the body is an event stream, and else the whole body. */
-export interface AnswerReader {
-  /** The end of the answer was announced (`[DONE]`, `message_stop`): what follows is not read. */
-  readonly isDone: boolean
-  /**
-   * The `text`, `reasoning` and `tool_call` chunks of one event, none for what says nothing.
-   *
-   * @throws LLMError: what the provider says went wrong, or `malformed`.
-   */
-  readEvent(event: SseEvent): readonly LLMChunk[]
-  /**
-   * The same of a whole body; `isDone` afterwards.
-   *
-   * @throws LLMError
-   */
-  readBody(text: string): readonly LLMChunk[]
-  /**
-   * The `end` chunk. Also asked for when the body ended, or fell silent, without an announced end.
-   *
-   * @throws LLMError of kind `malformed` if the answer is not whole.
-   */
-  end(): Extract<LLMChunk, { type: 'end' }>
-}
+import type { AnswerReader, CallMode, Wire } from './wire.ts'
 
 /**
  * One provider's calls, made of its `Wire`: a client's `call` and `stream` are these. Each call has an AbortController of

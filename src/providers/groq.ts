@@ -21,11 +21,13 @@ import {
   transportOnly,
 } from './connection.ts'
 import { errorSourceOf } from './errors.ts'
-import { Exchange, type ExchangeOptions, exchangeChecks, exchangeSettings, type Wire } from './exchange.ts'
+import { Exchange } from './exchange.ts'
+import { type ExchangeOptions, exchangeChecks, exchangeSettings } from './exchange-options.ts'
 import { openAIQuirks, type Quirks, quirksCheck } from './quirks.ts'
+import type { Wire } from './wire.ts'
 
 export type { ConnectionOptions } from './connection.ts'
-export type { ExchangeOptions } from './exchange.ts'
+export type { ExchangeOptions } from './exchange-options.ts'
 
 export interface GroqClientOptions extends ConnectionOptions, ExchangeOptions {
   /** Default: the environment's `GROQ_API_KEY`. */

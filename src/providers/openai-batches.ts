@@ -3,7 +3,7 @@ import type { BatchClient } from '../client/batch-client.ts'
 import { Batches } from './batches.ts'
 import { batchItem, batchOutcome, batchState, endpoint } from './chat-completions/batch.ts'
 import { malformedError } from './errors.ts'
-import type { Wire } from './exchange.ts'
+import type { Wire } from './wire.ts'
 
 /**
  * Batches over OpenAI's SDK: a file of requests, and files of results. At most 50 000 requests and 200 MB: OpenAI API

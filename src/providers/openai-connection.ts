@@ -10,8 +10,8 @@ import {
   stoppedBy,
   transportOnly,
 } from './connection.ts'
-import type { Wire } from './exchange.ts'
 import { type Preset, type PresetName, presets } from './presets.ts'
+import type { Wire } from './wire.ts'
 
 /** Where a server of OpenAI's API is, and as whom to speak to it. */
 export interface OpenAIConnectionOptions extends ConnectionOptions {

@@ -18,7 +18,8 @@ import { checkOptions, filledText, given, optional } from '../options.ts'
 import { chatCompletions } from './chat-completions/wire.ts'
 import { secretsOf } from './connection.ts'
 import { errorSourceOf } from './errors.ts'
-import { Exchange, type ExchangeOptions, exchangeChecks, exchangeSettings } from './exchange.ts'
+import { Exchange } from './exchange.ts'
+import { type ExchangeOptions, exchangeChecks, exchangeSettings } from './exchange-options.ts'
 import {
   type OpenAIConnectionOptions,
   openAIConnection,
@@ -30,7 +31,7 @@ import { type Preset, presets } from './presets.ts'
 import { compatibleQuirks, openAIQuirks, type Quirks, quirksCheck } from './quirks.ts'
 
 export type { ConnectionOptions } from './connection.ts'
-export type { ExchangeOptions } from './exchange.ts'
+export type { ExchangeOptions } from './exchange-options.ts'
 export { type Preset, type PresetName, presets } from './presets.ts'
 export type { Quirks } from './quirks.ts'
 

@@ -12,12 +12,13 @@ import { checkOptions, filledText, given, optional, that } from '../options.ts'
 import { chatCompletions } from './chat-completions/wire.ts'
 import { type ConnectionOptions, connectionChecks, fromEnvironment, secretsOf } from './connection.ts'
 import { errorSourceOf } from './errors.ts'
-import { Exchange, type ExchangeOptions, exchangeChecks, exchangeSettings } from './exchange.ts'
+import { Exchange } from './exchange.ts'
+import { type ExchangeOptions, exchangeChecks, exchangeSettings } from './exchange-options.ts'
 import { type OpenAIConnection, openAISdk, openAISender } from './openai-connection.ts'
 import { compatibleQuirks, type Quirks, quirksCheck } from './quirks.ts'
 
 export type { ConnectionOptions } from './connection.ts'
-export type { ExchangeOptions } from './exchange.ts'
+export type { ExchangeOptions } from './exchange-options.ts'
 
 export interface OpenRouterClientOptions extends ConnectionOptions, ExchangeOptions {
   /** Default: the environment's `OPENROUTER_API_KEY`. */

@@ -9,8 +9,8 @@ import {
   malformedError,
   notJson,
 } from '../errors.ts'
-import type { AnswerReader } from '../exchange.ts'
 import type { SseEvent } from '../sse.ts'
+import type { AnswerReader } from '../wire.ts'
 import { type Block, blockTypes, keptOf } from './block.ts'
 import { keep } from './kept.ts'
 import { MessageUsage } from './usage.ts'

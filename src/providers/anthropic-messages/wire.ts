@@ -1,5 +1,6 @@
 import type { ErrorSource } from '../errors.ts'
-import type { ExchangeSettings, Wire } from '../exchange.ts'
+import type { ExchangeSettings } from '../exchange-options.ts'
+import type { Wire } from '../wire.ts'
 import type { CacheTtl } from './cache.ts'
 import { type MessagesTarget, wireRequest } from './request.ts'
 import { MessagesReader } from './response.ts'

@@ -10,9 +10,9 @@ import {
   malformedError,
   notJson,
 } from '../errors.ts'
-import type { AnswerReader } from '../exchange.ts'
 import type { Quirks } from '../quirks.ts'
 import type { SseEvent } from '../sse.ts'
+import type { AnswerReader } from '../wire.ts'
 import { AlikeEvents } from './alike.ts'
 import { ReasoningDetails } from './reasoning-details.ts'
 

@@ -1,6 +1,7 @@
 import type { ErrorSource } from '../errors.ts'
-import type { ExchangeSettings, Wire } from '../exchange.ts'
+import type { ExchangeSettings } from '../exchange-options.ts'
 import type { Quirks } from '../quirks.ts'
+import type { Wire } from '../wire.ts'
 import { hashOf } from '../wire-text.ts'
 import { type RequestTarget, wireRequest } from './request.ts'
 import { CompletionReader } from './response.ts'
