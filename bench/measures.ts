@@ -84,10 +84,19 @@ const importing: Measure = {
     wall: { title: 'import, over nothing; the floor imports zod', unit: 'µs', goal: 0.33 },
     rss: { title: 'resident memory after import, over nothing', unit: 'bytes' },
   },
+  // The fastest of some: what else the machine does only adds to it, and here it is much beside the little that is measured.
   take: async (name) => {
-    const nothing = imported([], homeOf(name))
-    const all = imported(importsOf[name], homeOf(name))
-    return { wall: all.wall - nothing.wall, rss: all.rss - nothing.rss }
+    const taken = Array.from({ length: 5 }, () => {
+      const nothing = imported([], homeOf(name))
+      const all = imported(importsOf[name], homeOf(name))
+      return { nothing, all }
+    })
+    const least = (of: 'nothing' | 'all', what: 'wall' | 'rss') =>
+      Math.min(...taken.map((each) => each[of][what]))
+    return {
+      wall: least('all', 'wall') - least('nothing', 'wall'),
+      rss: least('all', 'rss') - least('nothing', 'rss'),
+    }
   },
 }
 
