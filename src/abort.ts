@@ -7,28 +7,28 @@ export function linkedController(...parents: readonly (AbortSignal | undefined)[
   unlink: () => void
 } {
   const controller = new AbortController()
-  const unlinks = parents.map((parent) => follow(parent, controller))
-  return {
-    controller,
-    unlink: () => {
-      for (const unlink of unlinks) unlink?.()
-    },
-  }
+  return { controller, unlink: follow(controller, ...parents) }
 }
 
-/** Aborts `controller` when `parent` does, or at once if it has. Gives back how to stop that. */
+/** Aborts `controller` when any of `parents` does, or at once if one has. Gives back how to stop that. */
 export function follow(
-  parent: AbortSignal | undefined,
   controller: AbortController,
-): (() => void) | undefined {
-  if (!parent || controller.signal.aborted) return undefined
-  if (parent.aborted) {
-    controller.abort(parent.reason)
-    return undefined
+  ...parents: readonly (AbortSignal | undefined)[]
+): () => void {
+  const linked: [AbortSignal, () => void][] = []
+  for (const parent of parents) {
+    if (!parent) continue
+    if (parent.aborted) {
+      controller.abort(parent.reason)
+      break
+    }
+    const abort = () => controller.abort(parent.reason)
+    parent.addEventListener('abort', abort, { once: true })
+    linked.push([parent, abort])
   }
-  const abort = () => controller.abort(parent.reason)
-  parent.addEventListener('abort', abort, { once: true })
-  return () => parent.removeEventListener('abort', abort)
+  return () => {
+    for (const [parent, abort] of linked) parent.removeEventListener('abort', abort)
+  }
 }
 
 /**

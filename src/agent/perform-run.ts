@@ -44,7 +44,7 @@ type Ended = Outcome | { readonly status: 'aborted'; readonly error: TercetError
 /** Does one run, from `run_start` to `run_end`. Never rejects: whatever happens is in the result. */
 export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>> {
   const { conversation, work, controller } = order
-  const unlinks = order.signals.map((parent) => follow(parent, controller))
+  const unlink = follow(controller, ...order.signals)
   const tell = (event: AgentEvent) => {
     order.queue.push(event)
     order.listen(event)
@@ -94,7 +94,7 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
   if (!run.isStarted) start(run)
   run.emit(endEvent(result))
   run.release()
-  for (const unlink of unlinks) unlink?.()
+  unlink()
   turn?.leave()
   return result
 }

@@ -124,7 +124,7 @@ class OpenCall {
     const wire = this.#wire
     const options = this.#options
     const { signal } = this.#controller
-    this.#unlink = follow(options.signal, this.#controller)
+    this.#unlink = follow(this.#controller, options.signal)
     signal.throwIfAborted()
     const body = wire.encode(request, mode, {
       warn: (message) => tell(options, { type: 'warning', message }),
