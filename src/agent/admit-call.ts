@@ -1,5 +1,5 @@
 import { messageOf } from '../errors.ts'
-import { judge, type ToolPolicy, type Verdict } from '../guard/policy.ts'
+import { judge, type Verdict } from '../guard/policy.ts'
 import type { ToolCall, ToolResult } from '../messages.ts'
 import { unfitResult } from '../tools/execute.ts'
 import type { Decision } from '../transcript/entry.ts'
@@ -22,14 +22,12 @@ export async function admitCall(
   // Of one that was begun nobody knows that it was not executed.
   if (refused && started === undefined) return refused
   if (decision?.decision === 'deny') return denied(call, decision.reason)
-  const own = run.isHooked && !decision ? await hookedCall(run, call) : call
-  const checked = decision ? approvedCall(run, call, decision) : own
+  const checked = decision ? approvedCall(run, call, decision) : await hookedCall(run, call)
   const settled = started === undefined ? undefined : await settleUnknown(run, checked, started)
   if (settled) return { admit: 'answer', result: settled }
   if (refused) return refused
   if (decision) return admitApproved(run, checked, decision)
-  const { toolPolicy } = run.settings
-  const verdict = toolPolicy ? await verdictOn(run, toolPolicy, checked) : 'allow'
+  const verdict = await verdictOn(run, checked)
   if (verdict === 'deny') return denied(checked)
   if (verdict === 'allow') return { admit: 'execute', call: checked }
   // Nobody is asked about what could not be executed: the model mends it first.
@@ -84,8 +82,7 @@ function approvedCall(run: Run, call: ToolCall, decision: Exclude<Decision, { de
 
 async function admitApproved(run: Run, call: ToolCall, { decision }: Decision): Promise<Admission> {
   // What the policy denies now stays denied, whoever approved it before.
-  const { toolPolicy } = run.settings
-  if (toolPolicy && (await verdictOn(run, toolPolicy, call)) === 'deny') return denied(call)
+  if ((await verdictOn(run, call)) === 'deny') return denied(call)
   if (decision !== 'edit') return { admit: 'execute', call }
   const note = `Called with other parameters, as somebody decided: ${JSON.stringify(call.parameters)}`
   return { admit: 'execute', call, note }
@@ -99,10 +96,10 @@ function denied(call: ToolCall, reason?: string): Admission {
 }
 
 /** A policy that cannot say yes says no. */
-async function verdictOn(run: Run, toolPolicy: ToolPolicy, call: ToolCall): Promise<Verdict> {
-  const { registry } = run.settings
+async function verdictOn(run: Run, call: ToolCall): Promise<Verdict> {
+  const { toolPolicy, registry } = run.settings
   // One that cannot be executed is answered with the reason: nobody is asked about it.
-  if (call.invalid !== undefined || !registry.has(call.toolName)) return 'allow'
+  if (!toolPolicy || call.invalid !== undefined || !registry.has(call.toolName)) return 'allow'
   const { runId, conversation, context } = run
   try {
     return await run.wait(judge(toolPolicy, call, { runId, conversationId: conversation.id, context }))

@@ -78,7 +78,6 @@ export class Agent<Answer = string> implements AsyncDisposable {
     this.description = options.description ?? ''
     const runtime = createRuntime(options.runtime)
     const clientWith = clientOf(options, runtime)
-    let pLimit: ReturnType<AgentParts['pLimit']> | undefined
     this.#parts = {
       agentName: this.name,
       client: clientWith(),
@@ -90,10 +89,6 @@ export class Agent<Answer = string> implements AsyncDisposable {
       counts: new TokenCounts(options.countTokens),
       repair: growingRepair(),
       native: growingNativeProtocol(),
-      pLimit: () => {
-        pLimit ??= import('p-limit')
-        return pLimit
-      },
       output: options.output && new CompiledSchema(options.output),
       onRequest: (request) => {
         this.#lastRequest = request

@@ -23,7 +23,8 @@ export async function encodeRequest(run: Run, action: CallAction, client: LLMCli
   const { registry, output, params } = settings
   if (settings.blocks) await run.wait(settings.blocks.load())
   const tools = registry.known ?? (await run.wait(registry.definitions()))
-  const made = settings.instructions(infoOf(run))
+  const { runId, conversation, context } = run
+  const made = settings.instructions({ runId, conversationId: conversation.id, context })
   const instructions = instructionsOf(run, typeof made === 'string' ? made : await run.wait(made))
   // Loaded when it is spoken: most models call tools natively.
   const protocol = isNative(run, client, tools.length)
@@ -45,7 +46,7 @@ export async function encodeRequest(run: Run, action: CallAction, client: LLMCli
     ...(params && { params }),
   }
   const fitted = await fitRequest(run, client, protocol, input)
-  const request = settings.hooks.length === 0 ? fitted.request : await beforeModel(run, fitted.request)
+  const request = run.isHooked ? await beforeModel(run, fitted.request) : fitted.request
   settings.onRequest(request)
   return { client, protocol, request, context: contextReport(run, request, fitted, instructions) }
 }
@@ -57,12 +58,6 @@ async function beforeModel(run: Run, encoded: LLMRequest): Promise<LLMRequest> {
   run.diagnose('hook_failed', 'The hook beforeModel gave a request without an array of messages.')
   return encoded
 }
-
-const infoOf = ({ runId, conversation, context }: Run) => ({
-  runId,
-  conversationId: conversation.id,
-  context,
-})
 
 function instructionsOf({ settings: { blocks }, secrets: { scrubber } }: Run, text: unknown): Instructions {
   if (typeof text !== 'string') {

@@ -9,7 +9,6 @@ import { type Admission, admitFree, isFree } from './free-call.ts'
 import { notExecuted, type Refusal } from './refuse-call.ts'
 import type { Run } from './run.ts'
 import type { RunBudget } from './run-budget.ts'
-import type { RunSettings } from './settings.ts'
 
 /**
  * Runs the calls of one step: side by side up to `toolConcurrency`, `serial` tools one after another, an `exclusive` one
@@ -26,7 +25,8 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
   const admit = planned.every((plan) => isFree(run, plan, exclusive))
     ? admitFree
     : (await import('./admit-call.ts')).admitCall
-  const pLimit = planned.length === 1 ? undefined : (await run.settings.pLimit()).default
+  // Most steps have one call, which waits for nobody.
+  const pLimit = planned.length === 1 ? undefined : (await import('p-limit')).default
   // What stops the others when one of them ends the run; a call alone has no others.
   const others = pLimit && linkedController(run.signal)
   const signal = others?.controller.signal ?? run.signal
@@ -66,14 +66,11 @@ export async function executeTools(run: Run, planned: readonly PlannedCall[]): P
   await run.paced()
 }
 
-type PLimit = Awaited<ReturnType<RunSettings['pLimit']>>['default']
-
-/** Most steps have one call, which waits for nobody. */
 function sideBySide(
   run: Run,
   planned: readonly PlannedCall[],
   work: (plan: PlannedCall) => Promise<void>,
-  pLimit: PLimit,
+  pLimit: typeof import('p-limit').default,
 ): Promise<void>[] {
   const limit = pLimit(run.settings.toolConcurrency)
   const oneByOne = pLimit(1)

@@ -36,7 +36,7 @@ export async function fitRequest(
   if (run.settings.compactor) await makeRoom(run, run.settings.compactor, client, frameTokens, input)
   const history = run.transcript.compacted()
   const looking = look(run, client, { history, memory, overheadTokens: frameTokens }, input)
-  let seen = tell(run, looking instanceof Promise ? await run.wait(looking) : looking)
+  let seen = looking instanceof Promise ? await looking : looking
   let request = encode(seen.messages)
   const { budgetTokens } = seen
   if (budgetTokens === undefined) return { request, frame, history }
@@ -57,7 +57,7 @@ export async function fitRequest(
       overheadTokens: frameTokens + reserved,
       droppedTokens: Math.max(0, counts.history(history) - counts.messages(messages)),
     }
-    seen = tell(run, await look(run, client, cut, input))
+    seen = await look(run, client, cut, input)
     request = encode(seen.messages)
   }
   return { request, frame, history }
@@ -109,7 +109,7 @@ function look(
   input: Pick<EncodeInput, 'params'>,
 ): View | Promise<View> {
   const { settings, conversation, signal, transcript } = run
-  return view({
+  const seen = view({
     ...looked,
     counts: settings.counts,
     repair: settings.repair,
@@ -118,11 +118,11 @@ function look(
     conversationId: conversation.id,
     signal,
   })
-}
-
-function tell(run: Run, seen: View): View {
-  for (const { code, message } of seen.diagnostics) run.diagnose(code, message)
-  return seen
+  const told = (it: View): View => {
+    for (const { code, message } of it.diagnostics) run.diagnose(code, message)
+    return it
+  }
+  return seen instanceof Promise ? run.wait(seen).then(told) : told(seen)
 }
 
 /** How much a request and its answer may be. */

@@ -26,8 +26,6 @@ export interface AgentParts {
   readonly counts: TokenCounts
   readonly repair: (history: readonly Message[]) => Repaired
   readonly native: Protocol
-  /** Loaded once: most agents never have two calls in a step. */
-  readonly pLimit: () => Promise<typeof import('p-limit')>
   readonly output: CompiledSchema | undefined
   /** Hears each request as it is sent. */
   readonly onRequest: (request: LLMRequest) => void

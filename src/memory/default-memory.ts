@@ -6,7 +6,7 @@ import { CountsByCounter, defaultBudgetTokens } from './tokens.ts'
 export class DefaultMemory implements AgentMemory {
   readonly isReader = true
   readonly #counts = new CountsByCounter()
-  #memory: Promise<AgentMemory> | undefined
+  #memory: AgentMemory | undefined
 
   manageHistory(
     history: readonly Message[],
@@ -19,8 +19,8 @@ export class DefaultMemory implements AgentMemory {
   }
 
   async #forget(history: readonly Message[], context: MemoryContext): Promise<readonly Message[]> {
-    this.#memory ??= import('./simple.ts').then(({ SimpleAgentMemory }) => new SimpleAgentMemory())
-    const memory = await this.#memory
-    return memory.manageHistory(history, context)
+    const { SimpleAgentMemory } = await import('./simple.ts')
+    this.#memory ??= new SimpleAgentMemory()
+    return this.#memory.manageHistory(history, context)
   }
 }
