@@ -3,8 +3,9 @@ import { dirname, relative, resolve } from 'node:path'
 import type { Plugin } from 'esbuild'
 import { defineConfig } from 'tsup'
 
-/** Where the root's `Agent`, `secret`, `tool` and `ToolSet` come from. */
+/** Where the root's `Agent`, `secret`, `tool` and `ToolSet` come from, and what runs need beside it, loaded with the first. */
 const agent = ['src/agent/agent.ts', 'src/secret.ts', 'src/tools/define.ts', 'src/tools/toolset.ts']
+const engine = 'src/agent/engine.ts'
 
 export default defineConfig(({ dts }) => ({
   entry: {
@@ -39,10 +40,12 @@ export default defineConfig(({ dts }) => ({
 /**
  * esbuild makes a chunk for each set of entries that have a module in common, where a module that is loaded later is an
  * entry, too. That would be dozens, of which the root would load nearly all, each at the cost of a file. So entries are made
- * to have more in common: what the root shares with the other entries becomes one chunk, and the rest of the root another.
+ * to have more in common: what the root shares with the other entries becomes one chunk, the rest of the root another, and
+ * what only runs need a third.
  *
- * What an agent loads later and the root exports as well is built a second time, by itself: a bundler that splits code by
- * files, as esbuild does, would otherwise load it with the agent. Twice is no harm: modules keep no state.
+ * What runs need and the root exports as well, but `Agent` does not load, is built a second time for them: a bundler that
+ * splits code by files, as esbuild does, would otherwise load it with the agent. Twice is no harm: modules keep no state,
+ * and what is asked for by its class, such as an error, is loaded with the agent.
  */
 const fewChunks: Plugin = {
   name: 'few-chunks',
@@ -51,6 +54,7 @@ const fewChunks: Plugin = {
     /** What a file is made to import beside its own imports. */
     const added = new Map<string, readonly string[]>()
     const copied = new Set<string>()
+    const late = new Set<string>()
 
     onStart(async () => {
       const { metafile } = await esbuild.build({
@@ -77,11 +81,19 @@ const fewChunks: Plugin = {
       const { index: root = '', testing = '', ...others } = entry
       const byRoot = loadedWith(root)
       const byAgent = loadedWith(...agent)
+      const byEngine = loadedWith(engine).difference(byAgent)
       const byOthers = loadedWith(...Object.values(others))
       for (const path of byRoot.difference(byAgent)) copied.add(path)
       const shared = [...byRoot.intersection(byOthers)]
       for (const path of [...Object.values(others), ...lateIn(byOthers)]) added.set(path, shared)
-      for (const path of [testing, ...lateIn(byRoot)]) added.set(path, [root])
+      added.set(testing, [root, engine])
+      const laterThanRoot = new Set(lateIn(byRoot))
+      for (const path of laterThanRoot) {
+        const loaded = loadedWith(path)
+        for (const each of lateIn(loaded)) laterThanRoot.add(each)
+        for (const each of loaded.difference(byRoot)) late.add(each)
+        added.set(path, path !== engine && !loaded.isDisjointFrom(byEngine) ? [root, engine] : [root])
+      }
     })
 
     const sourceOf = (path: string) => {
@@ -94,8 +106,9 @@ const fewChunks: Plugin = {
       const path = relative('', full)
       return added.has(path) && !copied.has(path) ? sourceOf(path) : undefined
     })
-    onResolve({ filter: /^\..*\.ts$/ }, ({ path: specifier, resolveDir, kind, namespace }) => {
-      if (kind !== 'dynamic-import' && namespace !== copies.namespace) return undefined
+    onResolve({ filter: /^\..*\.ts$/ }, ({ path: specifier, resolveDir, importer, kind, namespace }) => {
+      const isLate = namespace === copies.namespace || late.has(relative('', importer))
+      if (kind !== 'dynamic-import' && !isLate) return undefined
       const path = relative('', resolve(resolveDir, specifier))
       return copied.has(path) ? { path, namespace: copies.namespace } : { path: resolve(path) }
     })

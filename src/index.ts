@@ -258,7 +258,8 @@ export {
   type RecoveryStrategy,
   recovery,
 } from './resilience/recovery.ts'
-export { type RetryOptions, retry } from './resilience/retry.ts'
+export { retry } from './resilience/retry.ts'
+export type { RetryOptions } from './resilience/retry-options.ts'
 export type { RetryPolicy } from './resilience/retry-policy.ts'
 export {
   type SharedLimiter,

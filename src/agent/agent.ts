@@ -2,9 +2,6 @@ import type { LLMClient, LLMRequest } from '../client/client.ts'
 import { AgentClosedError, ConfigurationError } from '../errors.ts'
 import type { AgentEvent, CompactionReport, RunResult } from '../events.ts'
 import { jsonCopy } from '../json.ts'
-import { DefaultMemory } from '../memory/default-memory.ts'
-import { growingRepair } from '../memory/repair.ts'
-import { TokenCounts } from '../memory/tokens.ts'
 import {
   addUsage,
   type Content,
@@ -16,13 +13,11 @@ import {
   type Usage,
 } from '../messages.ts'
 import { checkOptions } from '../options.ts'
-import { growingNativeProtocol } from '../protocol/native.ts'
-import { createRuntime } from '../runtime.ts'
+import { createRuntime, type Runtime } from '../runtime.ts'
 import { scrubbedError } from '../scrubbed-error.ts'
 import type { Scrubber } from '../scrubber.ts'
 import { KnownSecrets } from '../tools/known-secrets.ts'
 import { ToolRegistry } from '../tools/registry.ts'
-import { CompiledSchema } from '../tools/schema.ts'
 import type { Tool } from '../tools/tool.ts'
 import { isToolSet, type ToolSet } from '../tools/toolset.ts'
 import type { Entry } from '../transcript/entry.ts'
@@ -30,7 +25,9 @@ import { clientOf } from './client-of.ts'
 import { type Conversation, ConversationHandle, type Surroundings } from './conversation.ts'
 import { ConversationState } from './conversation-state.ts'
 import { Conversations } from './conversations.ts'
+import type { Engine } from './engine.ts'
 import { Listeners } from './listeners.ts'
+import { notBegun } from './not-begun.ts'
 import {
   type AgentOptions,
   agentChecks,
@@ -42,13 +39,12 @@ import {
   resumeChecks,
   runChecks,
 } from './options.ts'
-import { performRun, type RunOrder } from './perform-run.ts'
+import type { RunOrder } from './perform-run.ts'
 import type { RecoverOptions } from './recover.ts'
 import { type OnLimit, unwrap } from './result.ts'
 import type { RunSnapshot } from './run-snapshot.ts'
 import { RunStream } from './run-stream.ts'
 import { ScrubberCache } from './scrubber-cache.ts'
-import { type AgentParts, settingsOf } from './settings.ts'
 
 /**
  * A model with tools, instructions and limits. It is configuration, so one agent serves any number of conversations at
@@ -58,7 +54,8 @@ export class Agent<Answer = string> implements AsyncDisposable {
   readonly name: string
   readonly description: string
   readonly #options: AgentOptions<Answer>
-  readonly #parts: AgentParts
+  readonly #client: LLMClient
+  readonly #runtime: Runtime
   readonly #registry = new ToolRegistry()
   readonly #conversations: Conversations
   readonly #surroundings: Surroundings<Answer>
@@ -66,6 +63,8 @@ export class Agent<Answer = string> implements AsyncDisposable {
   readonly #scrubbers = new ScrubberCache()
   readonly #running = new Set<Promise<unknown>>()
   readonly #closing = new AbortController()
+  /** Once the first run has loaded it. */
+  #engine: Engine | undefined
   #closed: Promise<void> | undefined
   #usage: Usage = noUsage
   #lastRequest: LLMRequest | undefined
@@ -76,24 +75,9 @@ export class Agent<Answer = string> implements AsyncDisposable {
     this.#options = { ...options }
     this.name = options.name ?? 'agent'
     this.description = options.description ?? ''
+    this.#client = clientOf(options)
     const runtime = createRuntime(options.runtime)
-    const clientWith = clientOf(options, runtime)
-    this.#parts = {
-      agentName: this.name,
-      client: clientWith(),
-      clientWith,
-      registry: this.#registry,
-      runtime,
-      instructions: (context) => this.buildInstructions(context),
-      memory: options.memory === undefined ? new DefaultMemory() : options.memory,
-      counts: new TokenCounts(options.countTokens),
-      repair: growingRepair(),
-      native: growingNativeProtocol(),
-      output: options.output && new CompiledSchema(options.output),
-      onRequest: (request) => {
-        this.#lastRequest = request
-      },
-    }
+    this.#runtime = runtime
     this.#conversations = new Conversations(() => runtime.id(), options.store, options.conversationId)
     this.#surroundings = {
       all: this.#conversations,
@@ -175,7 +159,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
         'recover() needs the option store: without one, nothing outlives a crash.',
       )
     const { recoverRuns } = await import('./recover.ts')
-    const recovered = recoverRuns(store, options, this.#parts.runtime.now(), {
+    const recovered = recoverRuns(store, options, this.#runtime.now(), {
       isRunning: (id) => this.#conversations.get(id).isRunning,
       resume: (id, rest) => this.resumeStream(id, rest).result,
     })
@@ -279,7 +263,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
 
   /** What the agent is and has, for debugging: no secrets, no config. */
   inspect(): AgentSnapshot {
-    const { provider, model, capabilities } = this.#parts.client
+    const { provider, model, capabilities } = this.#client
     return this.#scrubber.value<AgentSnapshot>({
       name: this.name,
       provider,
@@ -315,35 +299,55 @@ export class Agent<Answer = string> implements AsyncDisposable {
 
   #stream(work: RunOrder['work'], conversation: ConversationState, options: PartOptions): RunStream<Answer> {
     if (this.#closing.signal.aborted) throw new AgentClosedError()
-    const settings = settingsOf(this.#parts, this.#options, options)
+    // As they are now, whenever the run begins.
+    const asked = { ...options }
     return new RunStream<Answer>((queue, controller, inbox) => {
       const entries = this.#registry.secrets()
-      const secrets = new KnownSecrets(entries, this.#scrubbers.for(entries))
-      const run = performRun({
-        runId: settings.runtime.id(),
+      const order = {
+        runId: this.#runtime.id(),
         work,
         conversation,
         concurrency: this.#options.concurrency ?? 'queue',
-        settings,
-        context: options.context,
-        principal: options.principal,
-        secrets,
+        context: asked.context,
+        principal: asked.principal,
+        secrets: new KnownSecrets(entries, this.#scrubbers.for(entries)),
         controller,
-        signals: [options.signal, this.#closing.signal],
+        signals: [asked.signal, this.#closing.signal],
         queue,
         inbox,
-        listen: (event) => {
+        listen: (event: AgentEvent) => {
           if ('usage' in event && event.type !== 'run_end') this.#count(event.usage)
           this.#listeners.tell(event)
         },
-      })
+      }
+      const run: Promise<RunResult<unknown>> = this.#engine
+        ? this.#engine.run(order, asked)
+        : this.#loadEngine().then(
+            (engine) => engine.run(order, asked),
+            (cause) => notBegun(order, cause),
+          )
       this.#running.add(run)
       return run.then((result) => {
         this.#running.delete(run)
         // The answer is text, or what passed the schema that Answer was inferred from.
-        return result as RunResult<unknown> as RunResult<Answer>
+        return result as RunResult<Answer>
       })
     })
+  }
+
+  async #loadEngine(): Promise<Engine> {
+    const { Engine } = await import('./engine.ts')
+    this.#engine ??= new Engine(this.#options, {
+      agentName: this.name,
+      client: this.#client,
+      registry: this.#registry,
+      runtime: this.#runtime,
+      instructions: (context) => this.buildInstructions(context),
+      onRequest: (request) => {
+        this.#lastRequest = request
+      },
+    })
+    return this.#engine
   }
 
   async #compact(
@@ -358,7 +362,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     const { compactConversation } = await import('./compact-conversation.ts')
     const work = compactConversation(compactor, {
       conversation,
-      counts: this.#parts.counts,
+      countTokens: this.#options.countTokens,
       agentName: this.name,
       signals: [signal, this.#closing.signal],
       concurrency: this.#options.concurrency ?? 'queue',
@@ -380,7 +384,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     await null
     await Promise.all(this.#running)
     this.#listeners.clear()
-    if (this.#options.ownsClient !== false) await this.#parts.client.close?.()
+    if (this.#options.ownsClient !== false) await this.#client.close?.()
   }
 
   #onLimit(run: PartOptions): OnLimit {
@@ -390,7 +394,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
   #conversationFor({ history, conversation }: RunOptions): ConversationState {
     if (conversation !== undefined) return this.#conversations.get(conversation)
     if (history === undefined) return this.#conversations.own
-    const state = new ConversationState(this.#parts.runtime.id())
+    const state = new ConversationState(this.#runtime.id())
     state.add(this.#said(parseMessages(history)))
     return state
   }

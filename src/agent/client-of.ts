@@ -1,27 +1,13 @@
-import { type ClientMiddleware, type LLMClient, wrapClient } from '../client/client.ts'
+import type { LLMClient } from '../client/client.ts'
 import { ConfigurationError } from '../errors.ts'
-import { retry } from '../resilience/retry.ts'
-import type { Runtime } from '../runtime.ts'
 import type { AgentOptions } from './options.ts'
 
-type ClientOptions = Pick<AgentOptions, 'client' | 'providers' | 'retry'>
-
 /**
- * Gives the client an agent calls: found by its name if it has to be, and tried again as the options say. What a run puts
- * around it is within the retries, so that each attempt passes it.
+ * The client of an agent, found by its name if it has to be.
  *
  * @throws ConfigurationError, ProviderNotFoundError
  */
-export function clientOf(
-  options: ClientOptions,
-  runtime: Runtime,
-): (...inner: ClientMiddleware[]) => LLMClient {
-  const client = found(options)
-  const outer = options.retry === false ? [] : [retry({ runtime, ...options.retry })]
-  return (...inner) => wrapClient(client, ...outer, ...inner)
-}
-
-function found({ client, providers }: ClientOptions): LLMClient {
+export function clientOf({ client, providers }: Pick<AgentOptions, 'client' | 'providers'>): LLMClient {
   if (typeof client !== 'string') return client
   if (providers) return providers.resolve(client)
   throw new ConfigurationError(

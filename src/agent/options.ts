@@ -22,7 +22,7 @@ import {
   that,
 } from '../options.ts'
 import type { Budget } from '../resilience/budget-options.ts'
-import { type RetryOptions, retryChecks } from '../resilience/retry.ts'
+import { type RetryOptions, retryChecks } from '../resilience/retry-options.ts'
 import { type Runtime, runtimeCheck } from '../runtime.ts'
 import { isSchema } from '../tools/schema.ts'
 import type { Schema, Tool, ToolOutput } from '../tools/tool.ts'

@@ -16,7 +16,7 @@ import {
 import type { BlockPermission, BlockTier } from '../transcript/entry.ts'
 import { type ConversationStore, MemoryStore } from '../transcript/store.ts'
 import { buildMessages, buildSystemPrompt } from './block-prompt.ts'
-import { type BlockHit, BlockSearch } from './block-search.ts'
+import type { BlockHit, BlockSearch } from './block-search.ts'
 import type { BlockProposal, MemoryBlock } from './block-state.ts'
 import { BlockTranscript } from './block-transcript.ts'
 import { type BlockWrite, labelCheck, writeByPermission } from './block-write.ts'
@@ -70,7 +70,8 @@ export class MemoryBlocks implements AgentBlocks {
   readonly #transcript: BlockTranscript
   readonly #maxBlockLength: number
   readonly #embed: Embed | undefined
-  readonly #search = new BlockSearch()
+  /** Once something was searched for. */
+  #search: BlockSearch | undefined
 
   /** @throws ConfigurationError */
   constructor(options: MemoryBlocksOptions = {}) {
@@ -188,6 +189,8 @@ export class MemoryBlocks implements AgentBlocks {
     const { limit = 5, embed = this.#embed } = options
     const { archival } = this
     if (archival.length === 0) return []
+    const { BlockSearch } = await import('./block-search.ts')
+    this.#search ??= new BlockSearch()
     const hits = await this.#search.rank(query, archival, embed)
     return hits.slice(0, limit)
   }

@@ -5,7 +5,7 @@ import { type Runtime, systemRuntime } from '../runtime.ts'
 import type { Compaction } from '../transcript/entry.ts'
 import { pinnedPlaces } from './drop.ts'
 import type { CompactionTask, Compactor } from './memory.ts'
-import { type SummarizerOptions, summarize, summarizerChecks, summarizerSettings } from './summarizer.ts'
+import { type SummarizerOptions, summarizerChecks, summarizerSettings } from './summarizer-options.ts'
 import { CountsByCounter, type TokenCounts } from './tokens.ts'
 import { type Unit, unitsOf } from './units.ts'
 
@@ -68,6 +68,7 @@ class SummarizingCompactor implements Compactor {
     this.#rest()
     const { provider, model } = settings.client
     try {
+      const { summarize } = await import('./summarizer.ts')
       const folds = summarize(groups, task.earlier?.summary, settings, { ...task, counts })
       for await (const { groups: done, summary, usage } of folds) {
         yield { ...cutAfter(cut, done), summary, usage, provider, model }

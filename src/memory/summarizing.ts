@@ -3,7 +3,7 @@ import { type Message, system } from '../messages.ts'
 import { checkOptions, integer, optional } from '../options.ts'
 import { dropOldest } from './exchanges.ts'
 import type { AgentMemory, MemoryContext } from './memory.ts'
-import { type SummarizerOptions, summarize, summarizerChecks, summarizerSettings } from './summarizer.ts'
+import { type SummarizerOptions, summarizerChecks, summarizerSettings } from './summarizer-options.ts'
 import { CountsByCounter, defaultBudgetTokens } from './tokens.ts'
 import { unitsOf } from './units.ts'
 
@@ -48,6 +48,7 @@ export class SummarizingMemory implements AgentMemory {
     const groups = unitsOf(older).map((unit) => older.slice(unit.start, unit.end))
     const said = groups.filter(([first]) => first?.role !== 'system')
     try {
+      const { summarize } = await import('./summarizer.ts')
       const folds = summarize(
         said,
         known?.message.content,

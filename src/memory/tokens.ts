@@ -137,8 +137,11 @@ export class TokenCounts {
   }
 }
 
-/** Leads from a counter to the counts it belongs to, so that an agent and its memory count each message once together. */
-const ownCounts = Symbol('counts')
+/**
+ * Leads from a counter to the counts it belongs to, so that an agent and its memory count each message once together.
+ * Registered, for they may come from two copies of this module. Another name, should what is found there ever be different.
+ */
+const ownCounts: unique symbol = Symbol.for('tercet.counts')
 
 type OwnCounter = TokenCounter & { readonly [ownCounts]?: TokenCounts }
 

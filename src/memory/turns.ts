@@ -104,7 +104,10 @@ export class TurnPruningMemory implements AgentMemory {
       tokens += counts.messages(added) - counts.messages([...gone]) - counts.messages(pruned)
     }
     const messages = keptFrom === 0 ? history : [...head, ...history.slice(keptFrom)]
-    return this.#withinLimit(messages, counts, maxTokens)
+    const within = this.#withinLimit(messages, counts, maxTokens)
+    // A summary may be longer than the few words it stands for: no turn that is to stay goes for it.
+    const isVain = within !== messages && counts.messages(history) <= maxTokens
+    return isVain ? history : within
   }
 
   /** Also what is retained may be too much. */

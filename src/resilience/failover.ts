@@ -4,7 +4,7 @@ import type { LLMError, LLMErrorKind } from '../errors.ts'
 import { type Check, checkMembers, checkOptions, either, fn, optional } from '../options.ts'
 import { type Candidate, candidatesCheck, clientOf } from './candidate.ts'
 import { MadeRequests, misfit } from './request-for.ts'
-import { errorKinds } from './retry.ts'
+import { errorKinds } from './retry-options.ts'
 import { untilAnswered } from './until-answered.ts'
 import { type Ask, closeAll, failureOf, nameOf, replyOf, signed, tell, wrapped } from './wrapped.ts'
 

@@ -2,32 +2,11 @@ import { type ArrivingGenerator, passing } from '../client/arrived.ts'
 import type { CallOptions, ClientMiddleware, LLMChunk, LLMClient, LLMResponse } from '../client/client.ts'
 import { clientAround } from '../client/client-around.ts'
 import { clientError, isLLMError } from '../client/thrown.ts'
-import { llmErrorKinds } from '../errors.ts'
-import {
-  type Check,
-  checkOptions,
-  either,
-  fn,
-  given,
-  integer,
-  joined,
-  list,
-  number,
-  object,
-  oneOf,
-  optional,
-  record,
-} from '../options.ts'
-import { type Runtime, runtimeCheck, systemRuntime } from '../runtime.ts'
+import { checkOptions, given } from '../options.ts'
+import { systemRuntime } from '../runtime.ts'
+import { type RetryOptions, retryChecks } from './retry-options.ts'
 import type { Failed, Policy, RetryPolicy } from './retry-policy.ts'
 import { replyOf } from './wrapped.ts'
-
-export interface RetryOptions extends RetryPolicy {
-  /** What is different for the clients of a provider, by its name: `{ anthropic: { attempts: 5 } }`. */
-  readonly policies?: Readonly<Record<string, RetryPolicy>>
-  /** Default: the real clock. */
-  readonly runtime?: Pick<Runtime, 'sleep' | 'random'>
-}
 
 /**
  * Tries a failed model call again: `min(minDelayMs · factorⁿ⁻¹, maxDelayMs)` after the `n`th attempt, or as long as the
@@ -194,24 +173,3 @@ function policyOf(options: RetryPolicy, runtime: Policy['runtime']): Policy {
     runtime,
   }
 }
-
-/** What an option has to be that takes kinds of failures. */
-/* @__NO_SIDE_EFFECTS__ */
-export function errorKinds(): Check {
-  return list(oneOf(...llmErrorKinds))
-}
-
-const policyChecks: Record<keyof RetryPolicy, Check> = {
-  attempts: optional(integer(1)),
-  minDelayMs: optional(number(0)),
-  factor: optional(number(1)),
-  maxDelayMs: optional(number(0)),
-  jitter: optional(oneOf('full', 'equal', 'none')),
-  retryOn: optional(either(fn(), errorKinds())),
-  maxRetryAfterMs: optional(number(0)),
-}
-
-export const retryChecks: Record<keyof RetryOptions, Check> = joined(policyChecks, {
-  policies: optional(record(object(policyChecks))),
-  runtime: optional(runtimeCheck),
-})

@@ -1,15 +1,14 @@
 import type { ToolDefinition } from '../client/client.ts'
 import { ConfigurationError, DuplicateToolError, messageOf, ToolNotFoundError } from '../errors.ts'
-import { isJsonObject, type JsonSchema } from '../json.ts'
-import type { ToolCall, ToolResult } from '../messages.ts'
+import type { JsonSchema } from '../json.ts'
+import type { ToolResult } from '../messages.ts'
 import { checkMembers, didYouMean, that } from '../options.ts'
 import { planToolName } from '../protocol/protocol.ts'
-import { systemRuntime } from '../runtime.ts'
 import type { SecretEntry } from '../secret.ts'
 import { checkTool, parametersSchema, type ToolSchemas } from './define.ts'
-import { type ExecutionScope, executeToolCall, type ToolSource } from './execute.ts'
+import type { MadeCall } from './dispatch.ts'
+import type { ExecutionScope, ToolSource } from './execute.ts'
 import type { RegisteredTool } from './input.ts'
-import { KnownSecrets } from './known-secrets.ts'
 import type { Tool } from './tool.ts'
 import { configIssues, isToolSet, refuseVisibleSecrets, type ToolSet, toolSetAccess } from './toolset.ts'
 
@@ -199,31 +198,10 @@ export class ToolRegistry implements Iterable<Tool>, ToolSource {
    * Runs one call outside of any agent. Never rejects and never throws: what goes wrong is in the result.
    * `scope` says what an agent would; its defaults are a real clock, no limit of time, 50,000 code points of output.
    */
-  async dispatch(
-    call: { readonly id?: string; readonly toolName: string; readonly parameters: unknown },
-    scope: Partial<ExecutionScope> = {},
-  ): Promise<ToolResult> {
+  async dispatch(call: MadeCall, scope: Partial<ExecutionScope> = {}): Promise<ToolResult> {
     try {
-      const runtime = scope.runtime ?? systemRuntime
-      const id = call.id ?? runtime.id()
-      const runId = scope.runId ?? runtime.id()
-      const whole: ExecutionScope = {
-        runtime,
-        runId,
-        conversationId: runId,
-        context: undefined,
-        signal: new AbortController().signal,
-        idempotencyKey: `${runId}:${id}`,
-        maxOutput: 50_000,
-        graceMs: 50,
-        allowDynamicTools: false,
-        secrets: new KnownSecrets(this.secrets()),
-        onProgress: () => {},
-        onDiagnostic: () => {},
-        ...scope,
-      }
-      const { result } = await executeToolCall(wholeCall(id, call), this, whole)
-      return result
+      const { dispatchCall } = await import('./dispatch.ts')
+      return await dispatchCall(call, this, this.secrets(), scope)
     } catch (thrown) {
       const message = messageOf(thrown)
       return {
@@ -250,14 +228,6 @@ export class ToolRegistry implements Iterable<Tool>, ToolSource {
     }
     if (!replace && this.#tools.has(name)) throw new DuplicateToolError(name)
   }
-}
-
-function wholeCall(
-  id: string,
-  { toolName, parameters }: { toolName: string; parameters: unknown },
-): ToolCall {
-  if (isJsonObject(parameters)) return { id, toolName, parameters }
-  return { id, toolName, parameters: {}, invalid: 'the parameters are no object' }
 }
 
 function refuseNeedOfConfig(toolName: string, { config }: ToolSchemas): void {

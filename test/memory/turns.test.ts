@@ -201,8 +201,7 @@ describe('a memory of turns', () => {
           expect(places).toEqual(places.toSorted((a, b) => a - b))
           expect(kept.length - places.length).toBeLessThanOrEqual(1)
           const users = history.filter(({ role }) => role === 'user')
-          // A summary, of a quarter at most, can be longer than what it stands for.
-          const isWithin = tokensOf(history) + Math.ceil(maxTokens / 4) <= maxTokens
+          const isWithin = tokensOf(history) <= maxTokens
           expect(kept).toEqual(expect.arrayContaining(users.slice(isWithin ? -minRetainTurns : -1)))
           expect(await memory.manageHistory(kept, context)).toEqual(kept)
         },

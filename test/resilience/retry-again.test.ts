@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { CallOptions, ClientNotice, LLMChunk, LLMClient } from '../../src/client/client.ts'
-import { type RetryOptions, retry } from '../../src/resilience/retry.ts'
+import { retry } from '../../src/resilience/retry.ts'
+import type { RetryOptions } from '../../src/resilience/retry-options.ts'
 import { SwitchableClient } from '../../src/resilience/switchable.ts'
 import { virtualClock } from '../../src/testing/clock.ts'
 import { chunks, fails, hangs, type ScriptedReply } from '../../src/testing/script.ts'
