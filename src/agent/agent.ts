@@ -65,6 +65,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
   readonly #closing = new AbortController()
   /** Once the first run has loaded it. */
   #engine: Engine | undefined
+  #loading: Promise<Engine> | undefined
   #closed: Promise<void> | undefined
   #usage: Usage = noUsage
   #lastRequest: LLMRequest | undefined
@@ -300,7 +301,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
   #stream(work: RunOrder['work'], conversation: ConversationState, options: PartOptions): RunStream<Answer> {
     if (this.#closing.signal.aborted) throw new AgentClosedError()
     // As they are now, whenever the run begins.
-    const asked = { ...options }
+    const asked = { ...options, ...(options.params && { params: { ...options.params } }) }
     return new RunStream<Answer>((queue, controller, inbox) => {
       const entries = this.#registry.secrets()
       const order = {
@@ -323,7 +324,11 @@ export class Agent<Answer = string> implements AsyncDisposable {
       const run: Promise<RunResult<unknown>> = this.#engine
         ? this.#engine.run(order, asked)
         : this.#loadEngine().then(
-            (engine) => engine.run(order, asked),
+            (engine) => {
+              // Set here, not where it is loaded: no later run passes those that wait for it.
+              this.#engine = engine
+              return engine.run(order, asked)
+            },
             (cause) => notBegun(order, cause),
           )
       this.#running.add(run)
@@ -335,9 +340,17 @@ export class Agent<Answer = string> implements AsyncDisposable {
     })
   }
 
-  async #loadEngine(): Promise<Engine> {
+  #loadEngine(): Promise<Engine> {
+    this.#loading ??= this.#newEngine().catch((cause: unknown) => {
+      this.#loading = undefined
+      throw cause
+    })
+    return this.#loading
+  }
+
+  async #newEngine(): Promise<Engine> {
     const { Engine } = await import('./engine.ts')
-    this.#engine ??= new Engine(this.#options, {
+    return new Engine(this.#options, {
       agentName: this.name,
       client: this.#client,
       registry: this.#registry,
@@ -347,7 +360,6 @@ export class Agent<Answer = string> implements AsyncDisposable {
         this.#lastRequest = request
       },
     })
-    return this.#engine
   }
 
   async #compact(

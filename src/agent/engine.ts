@@ -19,7 +19,7 @@ export type EngineParts = Pick<
 
 /**
  * Does the runs of one agent, and keeps what they share. All that only a run needs is reached from here, and is loaded with
- * an agent's first run: to import the library and to define agents costs less than half of it.
+ * an agent's first run.
  */
 export class Engine {
   readonly #options: AgentOptions<unknown>
