@@ -54,7 +54,8 @@ const fewChunks: Plugin = {
     /** What a file is made to import beside its own imports. */
     const added = new Map<string, readonly string[]>()
     const copied = new Set<string>()
-    const late = new Set<string>()
+    /** What is loaded only later than the root: its imports lead to copies. */
+    const onlyLater = new Set<string>()
 
     onStart(async () => {
       const { metafile } = await esbuild.build({
@@ -91,8 +92,10 @@ const fewChunks: Plugin = {
       for (const path of laterThanRoot) {
         const loaded = loadedWith(path)
         for (const each of lateIn(loaded)) laterThanRoot.add(each)
-        for (const each of loaded.difference(byRoot)) late.add(each)
-        added.set(path, path !== engine && !loaded.isDisjointFrom(byEngine) ? [root, engine] : [root])
+        for (const each of loaded.difference(byRoot)) onlyLater.add(each)
+        // Modules in common with the engine, and so its chunk.
+        const hasShared = path !== engine && !loaded.isDisjointFrom(byEngine)
+        added.set(path, hasShared ? [root, engine] : [root])
       }
     })
 
@@ -107,7 +110,7 @@ const fewChunks: Plugin = {
       return added.has(path) && !copied.has(path) ? sourceOf(path) : undefined
     })
     onResolve({ filter: /^\..*\.ts$/ }, ({ path: specifier, resolveDir, importer, kind, namespace }) => {
-      const isLate = namespace === copies.namespace || late.has(relative('', importer))
+      const isLate = namespace === copies.namespace || onlyLater.has(relative('', importer))
       if (kind !== 'dynamic-import' && !isLate) return undefined
       const path = relative('', resolve(resolveDir, specifier))
       return copied.has(path) ? { path, namespace: copies.namespace } : { path: resolve(path) }

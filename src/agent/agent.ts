@@ -371,10 +371,11 @@ export class Agent<Answer = string> implements AsyncDisposable {
     if (!compactor) {
       throw new ConfigurationError('compactor', 'compact() needs the option compactor of the agent.')
     }
+    const { counts } = await this.#loadEngine()
     const { compactConversation } = await import('./compact-conversation.ts')
     const work = compactConversation(compactor, {
       conversation,
-      countTokens: this.#options.countTokens,
+      counts,
       agentName: this.name,
       signals: [signal, this.#closing.signal],
       concurrency: this.#options.concurrency ?? 'queue',

@@ -1,7 +1,7 @@
 import { linkedController, untilAborted } from '../abort.ts'
 import type { CompactionReport } from '../events.ts'
-import type { Compactor, TokenCounter } from '../memory/memory.ts'
-import { TokenCounts } from '../memory/tokens.ts'
+import type { Compactor } from '../memory/memory.ts'
+import type { TokenCounts } from '../memory/tokens.ts'
 import type { Usage } from '../messages.ts'
 import type { CompactionEntry } from '../transcript/entry.ts'
 import { compact } from './compact.ts'
@@ -9,7 +9,7 @@ import type { ConversationState } from './conversation-state.ts'
 
 export interface CompactionOrder {
   readonly conversation: ConversationState
-  readonly countTokens: TokenCounter | undefined
+  readonly counts: TokenCounts
   readonly agentName: string
   /** Each of them stops it. */
   readonly signals: readonly (AbortSignal | undefined)[]
@@ -21,7 +21,7 @@ export interface CompactionOrder {
 /** Compacts a conversation in which no run is going on; it takes its turn among them. */
 export async function compactConversation(
   compactor: Compactor,
-  { conversation, countTokens, agentName, signals, concurrency, scrubbed, onUsage }: CompactionOrder,
+  { conversation, counts, agentName, signals, concurrency, scrubbed, onUsage }: CompactionOrder,
 ): Promise<CompactionReport> {
   const { controller, unlink } = linkedController(...signals)
   const { signal } = controller
@@ -33,7 +33,7 @@ export async function compactConversation(
     if (loading) await untilAborted(loading, signal)
     const { report, usage, error } = await compact(compactor, 0, {
       transcript: conversation.transcript,
-      counts: new TokenCounts(countTokens),
+      counts,
       // Of no run: what is limited per run is limited for it alone.
       scope: { runId: conversation.id, conversationId: conversation.id, agent: agentName },
       signal,

@@ -22,6 +22,7 @@ export type EngineParts = Pick<
  * an agent's first run.
  */
 export class Engine {
+  readonly counts: TokenCounts
   readonly #options: AgentOptions<unknown>
   readonly #parts: AgentParts
 
@@ -30,13 +31,14 @@ export class Engine {
     const outer = options.retry === false ? [] : [retry({ runtime, ...options.retry })]
     // What a run puts around the client is within the retries, so that each attempt passes it.
     const clientWith: AgentParts['clientWith'] = (...inner) => wrapClient(client, ...outer, ...inner)
+    this.counts = new TokenCounts(options.countTokens)
     this.#options = options
     this.#parts = {
       ...parts,
       client: clientWith(),
       clientWith,
       memory: options.memory === undefined ? new DefaultMemory() : options.memory,
-      counts: new TokenCounts(options.countTokens),
+      counts: this.counts,
       repair: growingRepair(),
       native: growingNativeProtocol(),
       output: options.output && new CompiledSchema(options.output),

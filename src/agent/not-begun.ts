@@ -11,7 +11,7 @@ export function notBegun(
   cause: unknown,
 ): RunResult<never> {
   const error = new UnexpectedError(
-    `What does runs could not be loaded: ${messageOf(cause)}. See to it that all files of the application are there, and run again.`,
+    `The part of tercet that does runs could not be loaded: ${messageOf(cause)}. See to it that all files of the application are there, and run again.`,
     { cause },
   )
   inbox.close()

@@ -106,7 +106,7 @@ export class TurnPruningMemory implements AgentMemory {
     const messages = keptFrom === 0 ? history : [...head, ...history.slice(keptFrom)]
     const within = this.#withinLimit(messages, counts, maxTokens)
     // A summary may be longer than the few words it stands for: no turn that is to stay goes for it.
-    const isVain = within !== messages && counts.messages(history) <= maxTokens
+    const isVain = within !== messages && counts.history(history) <= maxTokens
     return isVain ? history : within
   }
 

@@ -40,7 +40,7 @@ describe('the engine, loaded with the first run', () => {
     expect(await agent.run('Hello')).toBe('Hi.')
   })
 
-  test('is not waited for by an agent that is closed: its run is aborted', async () => {
+  test('is loaded in vain when the agent is closed meanwhile: its run is aborted', async () => {
     const agent = await agentWith(['Hi.'])
     const { result } = agent.runStream('Hello')
     await agent.close()
