@@ -54,10 +54,11 @@ const fewChunks: Plugin = {
     /** What a file is made to import beside its own imports. */
     const added = new Map<string, readonly string[]>()
     const copied = new Set<string>()
-    /** What is loaded only later than the root: its imports lead to copies. */
+    /** What is loaded only later than the root, and by nothing else: its imports lead to copies. */
     const onlyLater = new Set<string>()
 
     onStart(async () => {
+      for (const each of [added, copied, onlyLater]) each.clear()
       const { metafile } = await esbuild.build({
         entryPoints: entry,
         bundle: true,
@@ -92,7 +93,7 @@ const fewChunks: Plugin = {
       for (const path of laterThanRoot) {
         const loaded = loadedWith(path)
         for (const each of lateIn(loaded)) laterThanRoot.add(each)
-        for (const each of loaded.difference(byRoot)) onlyLater.add(each)
+        for (const each of loaded.difference(byRoot).difference(byOthers)) onlyLater.add(each)
         // Modules in common with the engine, and so its chunk.
         const hasShared = path !== engine && !loaded.isDisjointFrom(byEngine)
         added.set(path, hasShared ? [root, engine] : [root])

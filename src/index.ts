@@ -273,6 +273,7 @@ export { isSecret, type Secret, secret } from './secret.ts'
 export { type BatchProgress, type RunBatchOptions, runBatch } from './team/run-batch.ts'
 export { compactTool } from './tools/compact-tool.ts'
 export { type JsonToolOptions, type TypedToolOptions, tool } from './tools/define.ts'
+export type { MadeCall } from './tools/dispatch.ts'
 export { ToolRegistry } from './tools/registry.ts'
 export {
   type DynamicTools,

@@ -1,5 +1,6 @@
+import { follow, untilAborted } from '../abort.ts'
 import type { LLMClient, LLMRequest } from '../client/client.ts'
-import { AgentClosedError, ConfigurationError } from '../errors.ts'
+import { AgentClosedError, ConfigurationError, messageOf, UnexpectedError } from '../errors.ts'
 import type { AgentEvent, CompactionReport, RunResult } from '../events.ts'
 import { jsonCopy } from '../json.ts'
 import {
@@ -84,7 +85,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
       all: this.#conversations,
       runner: this,
       compact: (state, signal) => this.#compact(state, signal),
-      scrubbed: (promise) => this.#scrubbed(promise),
+      scrubbed: (promise, signal) => this.#scrubbed(promise, signal),
     }
     this.#listeners = new Listeners(options.logger, () => this.#scrubber)
     for (const item of options.tools ?? []) {
@@ -302,42 +303,57 @@ export class Agent<Answer = string> implements AsyncDisposable {
     if (this.#closing.signal.aborted) throw new AgentClosedError()
     // As they are now, whenever the run begins.
     const asked = { ...options, ...(options.params && { params: { ...options.params } }) }
-    return new RunStream<Answer>((queue, controller, inbox) => {
-      const entries = this.#registry.secrets()
-      const order = {
-        runId: this.#runtime.id(),
-        work,
-        conversation,
-        concurrency: this.#options.concurrency ?? 'queue',
-        context: asked.context,
-        principal: asked.principal,
-        secrets: new KnownSecrets(entries, this.#scrubbers.for(entries)),
-        controller,
-        signals: [asked.signal, this.#closing.signal],
-        queue,
-        inbox,
-        listen: (event: AgentEvent) => {
-          if ('usage' in event && event.type !== 'run_end') this.#count(event.usage)
-          this.#listeners.tell(event)
-        },
-      }
-      const run: Promise<RunResult<unknown>> = this.#engine
-        ? this.#engine.run(order, asked)
-        : this.#loadEngine().then(
-            (engine) => {
-              // Set here, not where it is loaded: no later run passes those that wait for it.
-              this.#engine = engine
-              return engine.run(order, asked)
-            },
-            (cause) => notBegun(order, cause),
-          )
-      this.#running.add(run)
-      return run.then((result) => {
-        this.#running.delete(run)
+    return new RunStream<Answer>((queue, controller, inbox) =>
+      this.#inTurn(conversation, controller, asked.signal, (turn) => {
+        const entries = this.#registry.secrets()
+        const order = {
+          runId: this.#runtime.id(),
+          work,
+          conversation,
+          turn,
+          context: asked.context,
+          principal: asked.principal,
+          secrets: new KnownSecrets(entries, this.#scrubbers.for(entries)),
+          controller,
+          queue,
+          inbox,
+          tell: (event: AgentEvent) => {
+            queue.push(event)
+            if ('usage' in event && event.type !== 'run_end') this.#count(event.usage)
+            this.#listeners.tell(event)
+          },
+        }
+        const result: Promise<RunResult<unknown>> = this.#engine
+          ? this.#engine.run(order, asked)
+          : untilAborted(this.#loadEngine(), controller.signal).then(
+              (engine) => engine.run(order, asked),
+              (thrown) => notBegun(order, thrown),
+            )
         // The answer is text, or what passed the schema that Answer was inferred from.
-        return result as RunResult<Answer>
-      })
-    })
+        return result as Promise<RunResult<Answer>>
+      }),
+    )
+  }
+
+  /** Does something to a conversation in its turn, until `controller`, `signal` or `close()` stops it. */
+  async #inTurn<T>(
+    conversation: ConversationState,
+    controller: AbortController,
+    signal: AbortSignal | undefined,
+    work: (turn: Promise<void> | undefined) => Promise<T>,
+  ): Promise<T> {
+    const unlink = follow(controller, signal, this.#closing.signal)
+    const { comes, leave } = conversation.enter(this.#options.concurrency ?? 'queue')
+    let done: Promise<T> | undefined
+    try {
+      done = work(comes)
+      this.#running.add(done)
+      return await done
+    } finally {
+      unlink()
+      leave()
+      if (done) this.#running.delete(done)
+    }
   }
 
   #loadEngine(): Promise<Engine> {
@@ -349,8 +365,13 @@ export class Agent<Answer = string> implements AsyncDisposable {
   }
 
   async #newEngine(): Promise<Engine> {
-    const { Engine } = await import('./engine.ts')
-    return new Engine(this.#options, {
+    const { Engine } = await import('./engine.ts').catch((cause: unknown) => {
+      throw new UnexpectedError(
+        `What does runs could not be loaded: ${messageOf(cause)}. See to it that all files of tercet are there, and run again.`,
+        { cause },
+      )
+    })
+    this.#engine = new Engine(this.#options, {
       agentName: this.name,
       client: this.#client,
       registry: this.#registry,
@@ -360,6 +381,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
         this.#lastRequest = request
       },
     })
+    return this.#engine
   }
 
   async #compact(
@@ -367,24 +389,17 @@ export class Agent<Answer = string> implements AsyncDisposable {
     signal: AbortSignal | undefined,
   ): Promise<CompactionReport> {
     if (this.#closing.signal.aborted) throw new AgentClosedError()
-    const { compactor } = this.#options
-    if (!compactor) {
-      throw new ConfigurationError('compactor', 'compact() needs the option compactor of the agent.')
-    }
-    const { counts } = await this.#loadEngine()
-    const { compactConversation } = await import('./compact-conversation.ts')
-    const work = compactConversation(compactor, {
-      conversation,
-      counts,
-      agentName: this.name,
-      signals: [signal, this.#closing.signal],
-      concurrency: this.#options.concurrency ?? 'queue',
-      scrubbed: (entry) => this.#scrubber.value(entry),
-      onUsage: (usage) => this.#count(usage),
+    const controller = new AbortController()
+    return this.#inTurn(conversation, controller, signal, async (turn) => {
+      const engine = await untilAborted(this.#loadEngine(), controller.signal)
+      return engine.compact({
+        conversation,
+        turn,
+        signal: controller.signal,
+        scrubbed: (entry) => this.#scrubber.value(entry),
+        onUsage: (usage) => this.#count(usage),
+      })
     })
-    const ended = work.catch(() => {})
-    this.#running.add(ended)
-    return work.finally(() => this.#running.delete(ended))
   }
 
   #count(usage: Usage = noUsage): void {
@@ -395,7 +410,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     this.#closing.abort(new AgentClosedError())
     // A run that was just being begun, by whoever calls this while it tells its first event, is known one turn later.
     await null
-    await Promise.all(this.#running)
+    await Promise.allSettled(this.#running)
     this.#listeners.clear()
     if (this.#options.ownsClient !== false) await this.#client.close?.()
   }
@@ -418,11 +433,11 @@ export class Agent<Answer = string> implements AsyncDisposable {
   }
 
   /** What a store throws may hold secrets; what a run fails with is scrubbed there. */
-  async #scrubbed<T>(promise: Promise<T>): Promise<T> {
+  async #scrubbed<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
     try {
       return await promise
     } catch (error) {
-      throw scrubbedError(error, this.#scrubber)
+      throw signal?.aborted ? signal.reason : scrubbedError(error, this.#scrubber)
     }
   }
 

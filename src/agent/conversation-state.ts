@@ -87,13 +87,9 @@ export class ConversationState {
     return this.#transcript.entries.slice(0, to)
   }
 
-  /**
-   * Queues up behind the runs that are going on.
-   *
-   * @throws ConcurrentRunError when there is one and runs do not queue.
-   */
+  /** Queues up behind the runs that are going on. When there is one and runs do not queue, the turn never comes. */
   enter(concurrency: 'queue' | 'reject'): Turn {
-    if (concurrency === 'reject' && this.isRunning) throw new ConcurrentRunError(this.id)
+    if (concurrency === 'reject' && this.isRunning) return refused(new ConcurrentRunError(this.id))
     const comes = this.isRunning ? this.#turn : undefined
     this.#runs++
     let end = () => {}
@@ -202,10 +198,16 @@ export class ConversationState {
 
 /** A run's place among the runs of a conversation. */
 export interface Turn {
-  /** When it has come; absent if it has already. */
+  /** When it has come; absent if it has already. Rejects with a ConcurrentRunError if it never does. */
   readonly comes?: Promise<void>
   /** Makes room for the next, once it has come. */
   readonly leave: () => void
+}
+
+function refused(error: ConcurrentRunError): Turn {
+  const comes = Promise.reject(error)
+  comes.catch(() => {})
+  return { comes, leave: () => {} }
 }
 
 /** Of no run: it has not to be told again because another process went on, only later. */

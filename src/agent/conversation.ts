@@ -58,8 +58,8 @@ export interface Surroundings<Answer> {
   readonly all: Conversations
   readonly runner: Runner<Answer>
   readonly compact: (state: ConversationState, signal: AbortSignal | undefined) => Promise<CompactionReport>
-  /** Settles as the promise does, its error without secrets: what a store throws may hold some. */
-  readonly scrubbed: <T>(promise: Promise<T>) => Promise<T>
+  /** Settles as the promise does, its error without secrets, which what a store throws may hold, or the signal's reason. */
+  readonly scrubbed: <T>(promise: Promise<T>, signal?: AbortSignal) => Promise<T>
 }
 
 /** Applications keep one for each of their users, so it is small: what it does stands once, for all of them. */
@@ -111,7 +111,7 @@ export class ConversationHandle<Answer> implements Conversation<Answer> {
   }
 
   compact({ signal }: { readonly signal?: AbortSignal } = {}): Promise<CompactionReport> {
-    return this.#around.scrubbed(this.#around.compact(this.#state, signal))
+    return this.#around.scrubbed(this.#around.compact(this.#state, signal), signal)
   }
 
   delete(): Promise<void> {

@@ -1,5 +1,6 @@
 import { wrapClient } from '../client/client.ts'
-import type { RunResult } from '../events.ts'
+import { ConfigurationError } from '../errors.ts'
+import type { CompactionReport, RunResult } from '../events.ts'
 import type { JsonValue } from '../json.ts'
 import { DefaultMemory } from '../memory/default-memory.ts'
 import { growingRepair } from '../memory/repair.ts'
@@ -7,6 +8,7 @@ import { TokenCounts } from '../memory/tokens.ts'
 import { growingNativeProtocol } from '../protocol/native.ts'
 import { retry } from '../resilience/retry.ts'
 import { CompiledSchema } from '../tools/schema.ts'
+import type { CompactionOrder } from './compact-conversation.ts'
 import type { AgentOptions, PartOptions } from './options.ts'
 import { performRun, type RunOrder } from './perform-run.ts'
 import { type AgentParts, settingsOf } from './settings.ts'
@@ -48,5 +50,20 @@ export class Engine {
   /** Does one run. Never rejects: whatever happens is in the result. */
   run(order: Omit<RunOrder, 'settings'>, options: PartOptions): Promise<RunResult<JsonValue>> {
     return performRun({ ...order, settings: settingsOf(this.#parts, this.#options, options) })
+  }
+
+  /**
+   * Compacts a conversation when no run is going on in it.
+   *
+   * @throws ConfigurationError without a `compactor`.
+   */
+  async compact(order: CompactionOrder): Promise<CompactionReport> {
+    const { agentName } = this.#parts
+    const { compactor } = this.#options
+    if (!compactor) {
+      throw new ConfigurationError('compactor', 'compact() needs the option compactor of the agent.')
+    }
+    const { compactConversation } = await import('./compact-conversation.ts')
+    return compactConversation(compactor, { ...order, agentName, counts: this.counts })
   }
 }

@@ -1,29 +1,24 @@
-import { messageOf, UnexpectedError } from '../errors.ts'
-import type { AgentEvent, RunResult } from '../events.ts'
+import type { RunResult } from '../events.ts'
 import { noUsage } from '../messages.ts'
+import { scrubbedError } from '../scrubbed-error.ts'
 import type { RunOrder } from './perform-run.ts'
+import { abortError } from './result.ts'
 
-type Order = Pick<RunOrder, 'runId' | 'conversation' | 'queue' | 'inbox' | 'listen'>
-
-/** A run that could not begin, because what does runs was not there to be loaded: it fails as others do, with all that is told. */
-export function notBegun(
-  { runId, conversation, queue, inbox, listen }: Order,
-  cause: unknown,
-): RunResult<never> {
-  const error = new UnexpectedError(
-    `The part of tercet that does runs could not be loaded: ${messageOf(cause)}. See to it that all files of the application are there, and run again.`,
-    { cause },
-  )
+/**
+ * A run that could not begin, because what does runs did not come to be loaded, or that was stopped until then. It ends as
+ * others do, with all that is told.
+ */
+export function notBegun(order: Omit<RunOrder, 'settings'>, thrown: unknown): RunResult<never> {
+  const { runId, conversation, controller, secrets, inbox, tell } = order
+  const { aborted: isAborted, reason } = controller.signal
+  const error = isAborted ? abortError(reason) : scrubbedError(thrown, secrets.scrubber)
+  const status = isAborted ? 'aborted' : 'failed'
   inbox.close()
-  const tell = (event: AgentEvent) => {
-    queue.push(event)
-    listen(event)
-  }
   const ids = { runId, conversationId: conversation.id }
   tell({ type: 'run_start', ...ids })
-  tell({ type: 'run_end', runId, status: 'failed', usage: noUsage, error: error.toJSON() })
+  tell({ type: 'run_end', runId, status, usage: noUsage, error: error.toJSON() })
   return {
-    status: 'failed',
+    status,
     error,
     steps: [],
     usage: noUsage,

@@ -1,5 +1,4 @@
-import { follow } from '../abort.ts'
-import { AgentClosedError, LLMError, RunAbortedError, RunTimeoutError, type TercetError } from '../errors.ts'
+import { LLMError, RunTimeoutError, type TercetError } from '../errors.ts'
 import type { AgentEvent, ContextReport, RunResult, Step } from '../events.ts'
 import type { JsonValue } from '../json.ts'
 import { noUsage, type UserMessage } from '../messages.ts'
@@ -8,11 +7,12 @@ import { ringAfter } from '../runtime.ts'
 import { scrubbedError } from '../scrubbed-error.ts'
 import type { KnownSecrets } from '../tools/known-secrets.ts'
 import type { Outcome } from '../transcript/next.ts'
-import type { ConversationState, Turn } from './conversation-state.ts'
+import type { ConversationState } from './conversation-state.ts'
 import type { Decisions } from './decisions.ts'
 import type { EventQueue } from './event-queue.ts'
 import { runLoop } from './loop.ts'
 import { prepare } from './prepare.ts'
+import { abortError } from './result.ts'
 import { Run } from './run.ts'
 import { isBudgetExceeded, RunBudget } from './run-budget.ts'
 import type { RunSettings } from './settings.ts'
@@ -24,42 +24,34 @@ export interface RunOrder {
   /** What is to be done: something the user said, or what is left of the last run. */
   readonly work: { readonly input: UserMessage } | { readonly decisions: Decisions }
   readonly conversation: ConversationState
-  readonly concurrency: 'queue' | 'reject'
+  /** When its turn in the conversation comes, if it has not yet. Rejects with what the run then fails with. */
+  readonly turn: Promise<void> | undefined
   readonly settings: RunSettings
   readonly context: unknown
   readonly principal: string | undefined
   readonly secrets: KnownSecrets
   /** Stops the run. */
   readonly controller: AbortController
-  /** So does each of these. */
-  readonly signals: readonly (AbortSignal | undefined)[]
   readonly queue: EventQueue
   readonly inbox: Inbox
-  /** Hears every event, beside the one who iterates. */
-  readonly listen: (event: AgentEvent) => void
+  /** Tells an event to the one who iterates, and to all who listen. */
+  readonly tell: (event: AgentEvent) => void
 }
 
 type Ended = Outcome | { readonly status: 'aborted'; readonly error: TercetError }
 
 /** Does one run, from `run_start` to `run_end`. Never rejects: whatever happens is in the result. */
 export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>> {
-  const { conversation, work, controller } = order
-  const unlink = follow(controller, ...order.signals)
-  const tell = (event: AgentEvent) => {
-    order.queue.push(event)
-    order.listen(event)
-  }
-  const run = new Run({ ...order, signal: controller.signal, tell })
+  const { conversation, work, turn, controller } = order
+  const run = new Run({ ...order, signal: controller.signal })
 
   // The id of a run that is resumed is known once its conversation is loaded.
   if ('input' in work) start(run)
-  let turn: Turn | undefined
   let begun = false
   let ended: Ended
   const stops: (() => void)[] = []
   try {
-    turn = conversation.enter(order.concurrency)
-    if (turn.comes) await run.wait(turn.comes)
+    if (turn) await run.wait(turn)
     const preparing = prepare(order.settings, !('input' in work))
     if (preparing) await run.wait(preparing)
     stops.push(startTimer(run, controller))
@@ -94,8 +86,6 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
   if (!run.isStarted) start(run)
   run.emit(endEvent(result))
   run.release()
-  unlink()
-  turn?.leave()
   return result
 }
 
@@ -135,9 +125,7 @@ function outcomeOf(run: Run, thrown: unknown): Ended {
     const { reason } = signal
     // Its own: the one of another run, whose signal this one was given, is any reason.
     if (run.timeout && reason === run.timeout) return atLimit(run.timeout)
-    // An error each: it leads to the result of its run.
-    if (reason instanceof AgentClosedError) return { status: 'aborted', error: new AgentClosedError() }
-    return { status: 'aborted', error: new RunAbortedError(reason) }
+    return { status: 'aborted', error: abortError(reason) }
   }
   const error = scrubbedError(thrown, run.secrets.scrubber)
   if (isBudgetExceeded(error)) return atLimit(error)

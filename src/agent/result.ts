@@ -1,4 +1,4 @@
-import { RunAbortedError, RunSuspendedError, type TercetError } from '../errors.ts'
+import { AgentClosedError, RunAbortedError, RunSuspendedError, type TercetError } from '../errors.ts'
 import type { RunResult } from '../events.ts'
 
 /**
@@ -14,6 +14,11 @@ export function unwrap<Answer>(result: RunResult<Answer>, onLimit: OnLimit): Ans
   const callIds = pending.map(({ callId }) => callId)
   const error = waits ? new RunSuspendedError(conversationId, callIds) : result.error
   throw withResult(error ?? new RunAbortedError(undefined), result)
+}
+
+/** What a run ends with that was stopped for this reason. An error of its own: it leads to the result of its run. */
+export function abortError(reason: unknown): TercetError {
+  return reason instanceof AgentClosedError ? new AgentClosedError() : new RunAbortedError(reason)
 }
 
 export type OnLimit = 'throw' | 'land' | 'stop'

@@ -23,14 +23,13 @@ export interface LLMClient {
   close?(): Promise<void>
 }
 
-/** Whether `value` has what a client needs; `stream` and `close` it may have. */
+/** Whether `value` has what a client needs; `stream` it may have. */
 export function isClient(value: unknown): value is LLMClient {
   if (typeof value !== 'object' || value === null) return false
-  const { provider, model, capabilities, call } = value as Partial<Record<string, unknown>> // read only to be checked
+  const { provider, model, capabilities, call, stream } = value as Partial<Record<string, unknown>> // read only to be checked
   const isDescribed = typeof capabilities === 'object' && capabilities !== null
-  return (
-    typeof provider === 'string' && typeof model === 'string' && isDescribed && typeof call === 'function'
-  )
+  const isCalled = typeof call === 'function' && (stream === undefined || typeof stream === 'function')
+  return typeof provider === 'string' && typeof model === 'string' && isDescribed && isCalled
 }
 
 export interface Capabilities {

@@ -35,7 +35,8 @@ export interface TurnPruningMemoryOptions {
 /**
  * Forgets whole turns. A history that grows above the threshold loses all its turns but the newest, and a summary, a
  * system message, stands for them. System messages stay, and what a history was pruned to stays as it is until it has
- * grown above the threshold again.
+ * grown above the threshold again. A summary longer than what it stands for costs no retained turn: if the whole history fits
+ * and the pruned one does not, it is sent whole.
  */
 export class TurnPruningMemory implements AgentMemory {
   readonly #maxTokens: number | undefined

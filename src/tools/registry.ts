@@ -195,7 +195,8 @@ export class ToolRegistry implements Iterable<Tool>, ToolSource {
   }
 
   /**
-   * Runs one call outside of any agent. Never rejects and never throws: what goes wrong is in the result.
+   * Runs one call outside of any agent, by the tools that are registered once what runs calls is loaded. Never rejects and
+   * never throws: what goes wrong is in the result.
    * `scope` says what an agent would; its defaults are a real clock, no limit of time, 50,000 code points of output.
    */
   async dispatch(call: MadeCall, scope: Partial<ExecutionScope> = {}): Promise<ToolResult> {

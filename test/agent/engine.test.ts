@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import type { AgentOptions } from '../../src/agent/options.ts'
 import type { AgentEvent } from '../../src/events.ts'
 import { checkEvents, ScriptedClient } from '../../src/testing/index.ts'
+import { MemoryStore } from '../../src/transcript/store.ts'
 
 const engine = '../../src/agent/engine.ts'
 
@@ -9,10 +11,22 @@ afterEach(() => {
   vi.resetModules()
 })
 
-async function agentWith(replies: ConstructorParameters<typeof ScriptedClient>[0]) {
+async function agentWith(
+  replies: ConstructorParameters<typeof ScriptedClient>[0],
+  options: Partial<AgentOptions> = {},
+) {
   vi.resetModules()
   const { Agent } = await import('../../src/agent/agent.ts')
-  return new Agent({ client: new ScriptedClient(replies) })
+  return new Agent({ client: new ScriptedClient(replies), ...options })
+}
+
+/** An engine of which the file never arrives. */
+const hang = () => vi.doMock(engine, () => new Promise(() => {}))
+
+async function eventsOf(stream: AsyncIterable<AgentEvent>): Promise<AgentEvent[]> {
+  const events: AgentEvent[] = []
+  for await (const event of stream) events.push(event)
+  return events
 }
 
 describe('the engine, loaded with the first run', () => {
@@ -24,8 +38,7 @@ describe('the engine, loaded with the first run', () => {
     const heard: string[] = []
     agent.on('run_end', ({ status }) => heard.push(status))
     const stream = agent.runStream('Hello')
-    const events: AgentEvent[] = []
-    for await (const event of stream) events.push(event)
+    const events = await eventsOf(stream)
     const result = await stream.result
     expect(checkEvents(events)).toBeUndefined()
     expect(events.map(({ type }) => type)).toEqual(['run_start', 'run_end'])
@@ -38,6 +51,23 @@ describe('the engine, loaded with the first run', () => {
 
     vi.doUnmock(engine)
     expect(await agent.run('Hello')).toBe('Hi.')
+  })
+
+  test('leaves no secret in the error of a run for which it is not there', async () => {
+    vi.doMock(engine, () => {
+      throw new Error('no such file')
+    })
+    vi.resetModules()
+    const { ToolSet } = await import('../../src/tools/toolset.ts')
+    const { secret } = await import('../../src/secret.ts')
+    const config = { key: secret('no such file') }
+    const set = new ToolSet({ name: 'shop', description: 'The shop.', tools: [], config })
+    const { Agent } = await import('../../src/agent/agent.ts')
+    const agent = new Agent({ client: new ScriptedClient(['Hi.']), tools: [set] })
+    const { error } = await agent.runStream('Hello').result
+    expect(error?.message).toMatch(/could not be loaded/)
+    expect(JSON.stringify([error, error?.message, error?.stack])).not.toContain('no such file')
+    expect(error?.cause).toBeUndefined()
   })
 
   test('is loaded in vain when the agent is closed meanwhile: its run is aborted', async () => {
@@ -58,5 +88,87 @@ describe('the engine, loaded with the first run', () => {
     const { result } = agent.runStream('Hello', options)
     options.signal = AbortSignal.abort()
     expect(await result).toMatchObject({ status: 'done' })
+  })
+})
+
+describe('an engine that never arrives', () => {
+  test('does not keep a run from being aborted', async () => {
+    hang()
+    const agent = await agentWith(['Hi.'])
+    const stream = agent.runStream('Hello')
+    const events = eventsOf(stream)
+    await vi.waitFor(() => expect(agent.status).toBe('running'))
+    const said = stream.steer('more')
+    stream.abort('enough')
+    const result = await stream.result
+    expect(result).toMatchObject({ status: 'aborted', error: { code: 'aborted', reason: 'enough' } })
+    expect(checkEvents(await events)).toBeUndefined()
+    expect(await said).toBe(false)
+    expect(agent.status).toBe('idle')
+  })
+
+  test('does not keep a run from being stopped by its signal, before it begins or later', async () => {
+    hang()
+    const agent = await agentWith(['Hi.'])
+    const stopper = new AbortController()
+    const { result } = agent.runStream('Hello', { signal: stopper.signal })
+    stopper.abort('enough')
+    expect(await result).toMatchObject({ status: 'aborted', error: { reason: 'enough' } })
+    await expect(agent.run('Hello', { signal: AbortSignal.abort('before') })).rejects.toMatchObject({
+      reason: 'before',
+    })
+  })
+
+  test('does not keep its reader from leaving', async () => {
+    hang()
+    const agent = await agentWith(['Hi.'])
+    const iterator = agent.runStream('Hello')[Symbol.asyncIterator]()
+    void iterator.next()
+    await iterator.return?.()
+    expect(agent.status).toBe('idle')
+  })
+
+  test('does not keep the agent from being closed: each run has an error of its own', async () => {
+    hang()
+    const agent = await agentWith(['Hi.'])
+    const results = [agent.runStream('One').result, agent.runStream('Two').result]
+    await agent.close()
+    const [one, two] = await Promise.all(results)
+    expect([one, two]).toMatchObject([
+      { error: { code: 'agent_closed' } },
+      { error: { code: 'agent_closed' } },
+    ])
+    expect(one?.error).not.toBe(two?.error)
+  })
+
+  test('does not keep a compaction by hand from being stopped', async () => {
+    hang()
+    const agent = await agentWith(['Hi.'], { compactor: { compact: async function* () {} } })
+    const compacting = agent.conversation('a').compact({ signal: AbortSignal.abort('enough') })
+    await expect(compacting).rejects.toBe('enough')
+    const other = agent.conversation('a').compact()
+    await agent.close()
+    await expect(other).rejects.toMatchObject({ code: 'agent_closed' })
+  })
+})
+
+describe('a run that waits for the engine', () => {
+  test('has its turn: another is refused where runs do not queue', async () => {
+    const agent = await agentWith(['Hi.'], { concurrency: 'reject' })
+    const [first, second] = await Promise.all([agent.runStream('1').result, agent.runStream('2').result])
+    expect(first).toMatchObject({ status: 'done' })
+    expect(second).toMatchObject({ status: 'failed', error: { code: 'concurrent_run' } })
+  })
+
+  test('has its turn: recover() leaves its conversation alone', async () => {
+    const store = new MemoryStore()
+    await store.append('a', 0, [
+      { type: 'input', runId: 'lost', message: { role: 'user', content: 'What was left.' } },
+    ])
+    const agent = await agentWith(['Hi.'], { store })
+    const { result } = agent.runStream('Hello', { conversation: 'a' })
+    await null
+    expect(await agent.recover()).toEqual([])
+    expect(await result).toMatchObject({ status: 'done', answer: 'Hi.' })
   })
 })
