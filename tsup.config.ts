@@ -28,9 +28,11 @@ export default defineConfig(({ dts }) => ({
   dts: true,
   splitting: true,
   sourcemap: true,
-  esbuildPlugins: [fewChunks],
-  // Of the imports that the plugin below adds.
+  esbuildPlugins: [fewChunks, ownHelpers],
   esbuildOptions: (options) => {
+    // Not the CommonJS file that Node is given of it, for the reason below.
+    options.alias = { eventemitter3: './node_modules/eventemitter3/dist/eventemitter3.esm.js' }
+    // Of the imports that the plugin below adds.
     options.logOverride = { 'ignored-bare-import': 'silent' }
   },
   // A build without types leaves those of the last one.
@@ -117,5 +119,21 @@ const fewChunks: Plugin = {
       return copied.has(path) ? { path, namespace: copies.namespace } : { path: resolve(path) }
     })
     onLoad(copies, ({ path }) => ({ ...sourceOf(path), resolveDir: dirname(resolve(path)) }))
+  },
+}
+
+/** What CommonJS files are wrapped in would be loaded with every agent: one that is loaded late brings its own. */
+const ownHelpers: Plugin = {
+  name: 'own-helpers',
+  setup({ esbuild, onLoad }) {
+    onLoad({ filter: /partial-json[\\/]dist[\\/]index\.js$/ }, async ({ path }) => {
+      const { outputFiles } = await esbuild.build({
+        stdin: { contents: `export { Allow, parse } from ${JSON.stringify(path)}`, resolveDir: '.' },
+        bundle: true,
+        format: 'esm',
+        write: false,
+      })
+      return { contents: outputFiles.map(({ text }) => text).join('') }
+    })
   },
 }

@@ -15,19 +15,12 @@ export function follow(
   controller: AbortController,
   ...parents: readonly (AbortSignal | undefined)[]
 ): () => void {
-  const linked: [AbortSignal, () => void][] = []
-  for (const parent of parents) {
-    if (!parent) continue
-    if (parent.aborted) {
-      controller.abort(parent.reason)
-      break
-    }
-    const abort = () => controller.abort(parent.reason)
-    parent.addEventListener('abort', abort, { once: true })
-    linked.push([parent, abort])
-  }
+  const aborted = () => parents.find((parent) => parent?.aborted)
+  const abort = () => controller.abort(aborted()?.reason)
+  for (const parent of parents) parent?.addEventListener('abort', abort, { once: true })
+  if (aborted()) abort()
   return () => {
-    for (const [parent, abort] of linked) parent.removeEventListener('abort', abort)
+    for (const parent of parents) parent?.removeEventListener('abort', abort)
   }
 }
 

@@ -125,6 +125,12 @@ describe('the packed package, installed in an empty project', { timeout: 60_000 
     expect(await consumer.run('counts.mjs', program)).toEqual({ code: 0, stdout: '1 1\n', stderr: '' })
   })
 
+  // In a file with one character beyond Latin-1, V8 keeps two bytes for each.
+  test('its files are ASCII', () => {
+    const wide = [...built(consumer, '.js')].filter(([, text]) => /[^ -~\s]/.test(text))
+    expect(wide.map(([path]) => path)).toEqual([])
+  })
+
   test('the root loads three files of its own', () => {
     const imports = importsOf(built(consumer, '.js')).filter(({ lazy }) => !lazy)
     const loaded = new Set(['dist/index.js'])

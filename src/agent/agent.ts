@@ -1,6 +1,6 @@
 import { follow, untilAborted } from '../abort.ts'
 import type { LLMClient, LLMRequest } from '../client/client.ts'
-import { AgentClosedError, ConfigurationError, messageOf, UnexpectedError } from '../errors.ts'
+import { AgentClosedError, ConfigurationError } from '../errors.ts'
 import type { AgentEvent, CompactionReport, RunResult } from '../events.ts'
 import { jsonCopy } from '../json.ts'
 import {
@@ -24,7 +24,7 @@ import { isToolSet, type ToolSet } from '../tools/toolset.ts'
 import type { Entry } from '../transcript/entry.ts'
 import { clientOf } from './client-of.ts'
 import { type Conversation, ConversationHandle, type Surroundings } from './conversation.ts'
-import { ConversationState } from './conversation-state.ts'
+import { ConversationState, type Turn } from './conversation-state.ts'
 import { Conversations } from './conversations.ts'
 import type { Engine } from './engine.ts'
 import { Listeners } from './listeners.ts'
@@ -40,9 +40,9 @@ import {
   resumeChecks,
   runChecks,
 } from './options.ts'
-import type { RunOrder } from './perform-run.ts'
 import type { RecoverOptions } from './recover.ts'
 import { type OnLimit, unwrap } from './result.ts'
+import type { RunOrder } from './run.ts'
 import type { RunSnapshot } from './run-snapshot.ts'
 import { RunStream } from './run-stream.ts'
 import { ScrubberCache } from './scrubber-cache.ts'
@@ -67,6 +67,8 @@ export class Agent<Answer = string> implements AsyncDisposable {
   /** Once the first run has loaded it. */
   #engine: Engine | undefined
   #loading: Promise<Engine> | undefined
+  /** Runs that wait for it. */
+  #waiting = 0
   #closed: Promise<void> | undefined
   #usage: Usage = noUsage
   #lastRequest: LLMRequest | undefined
@@ -303,57 +305,69 @@ export class Agent<Answer = string> implements AsyncDisposable {
     if (this.#closing.signal.aborted) throw new AgentClosedError()
     // As they are now, whenever the run begins.
     const asked = { ...options, ...(options.params && { params: { ...options.params } }) }
-    return new RunStream<Answer>((queue, controller, inbox) =>
-      this.#inTurn(conversation, controller, asked.signal, (turn) => {
-        const entries = this.#registry.secrets()
-        const order = {
-          runId: this.#runtime.id(),
+    return new RunStream<Answer>((queue, controller, inbox) => {
+      const runId = this.#runtime.id()
+      const entries = this.#registry.secrets()
+      const secrets = new KnownSecrets(entries, this.#scrubbers.for(entries))
+      const tell = (event: AgentEvent) => {
+        queue.push(event)
+        if ('usage' in event && event.type !== 'run_end') this.#count(event.usage)
+        this.#listeners.tell(event)
+      }
+      return this.#inTurn(conversation, controller, asked.signal, (turn) => {
+        const startedAt = this.#runtime.now()
+        const { context, principal } = asked
+        const order: RunOrder = {
+          runId,
+          startedAt,
           work,
           conversation,
           turn,
-          context: asked.context,
-          principal: asked.principal,
-          secrets: new KnownSecrets(entries, this.#scrubbers.for(entries)),
+          context,
+          principal,
+          secrets,
           controller,
           queue,
           inbox,
-          tell: (event: AgentEvent) => {
-            queue.push(event)
-            if ('usage' in event && event.type !== 'run_end') this.#count(event.usage)
-            this.#listeners.tell(event)
-          },
+          tell,
         }
-        const result: Promise<RunResult<unknown>> = this.#engine
-          ? this.#engine.run(order, asked)
-          : untilAborted(this.#loadEngine(), controller.signal).then(
-              (engine) => engine.run(order, asked),
-              (thrown) => notBegun(order, thrown),
-            )
         // The answer is text, or what passed the schema that Answer was inferred from.
-        return result as Promise<RunResult<Answer>>
-      }),
-    )
+        return this.#begin(order, asked) as Promise<RunResult<Answer>>
+      })
+    })
   }
 
   /** Does something to a conversation in its turn, until `controller`, `signal` or `close()` stops it. */
-  async #inTurn<T>(
+  #inTurn<T>(
     conversation: ConversationState,
     controller: AbortController,
     signal: AbortSignal | undefined,
-    work: (turn: Promise<void> | undefined) => Promise<T>,
+    work: (turn: Turn) => Promise<T>,
   ): Promise<T> {
     const unlink = follow(controller, signal, this.#closing.signal)
-    const { comes, leave } = conversation.enter(this.#options.concurrency ?? 'queue')
-    let done: Promise<T> | undefined
-    try {
-      done = work(comes)
-      this.#running.add(done)
-      return await done
-    } finally {
+    const turn = conversation.enter(this.#options.concurrency ?? 'queue')
+    const done = work(turn)
+    this.#running.add(done)
+    return done.finally(() => {
       unlink()
-      leave()
-      if (done) this.#running.delete(done)
-    }
+      this.#running.delete(done)
+    })
+  }
+
+  #begin(order: RunOrder, options: PartOptions): Promise<RunResult<unknown>> {
+    // No run passes those that wait for the engine, also when it has just come.
+    if (this.#engine && this.#waiting === 0) return this.#engine.run(order, options)
+    this.#waiting++
+    return untilAborted(this.#loadEngine(), order.controller.signal).then(
+      (engine) => {
+        this.#waiting--
+        return engine.run(order, options)
+      },
+      (thrown) => {
+        this.#waiting--
+        return notBegun(order, thrown, this.#runtime.now())
+      },
+    )
   }
 
   #loadEngine(): Promise<Engine> {
@@ -365,12 +379,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
   }
 
   async #newEngine(): Promise<Engine> {
-    const { Engine } = await import('./engine.ts').catch((cause: unknown) => {
-      throw new UnexpectedError(
-        `What does runs could not be loaded: ${messageOf(cause)}. See to it that all files of tercet are there, and run again.`,
-        { cause },
-      )
-    })
+    const { Engine } = await import('./engine.ts')
     this.#engine = new Engine(this.#options, {
       agentName: this.name,
       client: this.#client,
@@ -389,16 +398,26 @@ export class Agent<Answer = string> implements AsyncDisposable {
     signal: AbortSignal | undefined,
   ): Promise<CompactionReport> {
     if (this.#closing.signal.aborted) throw new AgentClosedError()
+    const { compactor } = this.#options
+    if (!compactor) {
+      throw new ConfigurationError('compactor', 'compact() needs the option compactor of the agent.')
+    }
+    // After the runs that were asked for before, which begin one turn later, too.
+    await null
     const controller = new AbortController()
     return this.#inTurn(conversation, controller, signal, async (turn) => {
-      const engine = await untilAborted(this.#loadEngine(), controller.signal)
-      return engine.compact({
-        conversation,
-        turn,
-        signal: controller.signal,
-        scrubbed: (entry) => this.#scrubber.value(entry),
-        onUsage: (usage) => this.#count(usage),
-      })
+      try {
+        const engine = await untilAborted(this.#loadEngine(), controller.signal)
+        return await engine.compact(compactor, {
+          conversation,
+          turn,
+          signal: controller.signal,
+          scrubbed: (entry) => this.#scrubber.value(entry),
+          onUsage: (usage) => this.#count(usage),
+        })
+      } finally {
+        turn.leave()
+      }
     })
   }
 
@@ -437,7 +456,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     try {
       return await promise
     } catch (error) {
-      throw signal?.aborted ? signal.reason : scrubbedError(error, this.#scrubber)
+      throw signal?.aborted && error === signal.reason ? error : scrubbedError(error, this.#scrubber)
     }
   }
 

@@ -1,6 +1,13 @@
 import { leave } from '../abort.ts'
 import { takeArrived } from '../client/arrived.ts'
-import type { CallOptions, ClientNotice, LLMClient, LLMRequest, LLMResponse } from '../client/client.ts'
+import type {
+  CallOptions,
+  ClientNotice,
+  LLMChunk,
+  LLMClient,
+  LLMRequest,
+  LLMResponse,
+} from '../client/client.ts'
 import { clientError } from '../client/thrown.ts'
 import { checkResponse, noResponse } from './check-response.ts'
 import type { ReplyDisplay } from './reply-display.ts'
@@ -17,7 +24,7 @@ interface Asking {
 /** The client's response, shown as it arrives. What the client throws becomes an error of this library. */
 export async function askClient(run: Run, request: LLMRequest, asking: Asking): Promise<LLMResponse> {
   const { client } = run
-  const { runtime } = run.settings
+  const { runtime, stream } = run.settings
   const startedAt = runtime.now()
   let isOver = false
   const options: CallOptions = {
@@ -32,7 +39,13 @@ export async function askClient(run: Run, request: LLMRequest, asking: Asking): 
     },
   }
   try {
-    return await respond(run, request, options, asking)
+    if (stream && client.stream && client.capabilities.streaming) {
+      return await readStream(run, client.stream(request, options), asking)
+    }
+    const response = checkResponse(await run.wait(client.call(request, options)), client)
+    // Who reads along gets the text in one piece, when the display is ended.
+    if (stream) asking.display.begin()
+    return response
   } catch (error) {
     throw run.signal.aborted ? error : clientError(error, client)
   } finally {
@@ -41,21 +54,13 @@ export async function askClient(run: Run, request: LLMRequest, asking: Asking): 
   }
 }
 
-async function respond(
+async function readStream(
   run: Run,
-  request: LLMRequest,
-  options: CallOptions,
+  chunks: AsyncIterable<LLMChunk>,
   { display, restart }: Asking,
 ): Promise<LLMResponse> {
   const { client } = run
-  const { stream } = run.settings
-  if (!stream || !client.stream || !client.capabilities.streaming) {
-    const response = checkResponse(await run.wait(client.call(request, options)), client)
-    // Who reads along gets the text in one piece, when the display is ended.
-    if (stream) display.begin()
-    return response
-  }
-  const iterator = client.stream(request, options)[Symbol.asyncIterator]()
+  const iterator = chunks[Symbol.asyncIterator]()
   try {
     for (;;) {
       run.signal.throwIfAborted()

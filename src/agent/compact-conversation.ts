@@ -5,12 +5,14 @@ import type { TokenCounts } from '../memory/tokens.ts'
 import type { Usage } from '../messages.ts'
 import type { CompactionEntry } from '../transcript/entry.ts'
 import { compact } from './compact.ts'
-import type { ConversationState } from './conversation-state.ts'
+import type { ConversationState, Turn } from './conversation-state.ts'
 
 export interface CompactionOrder {
+  readonly agentName: string
+  readonly counts: TokenCounts
   readonly conversation: ConversationState
-  /** When its turn among the runs comes, if it has not yet. */
-  readonly turn: Promise<void> | undefined
+  /** Its turn among the runs. */
+  readonly turn: Turn
   readonly signal: AbortSignal
   readonly scrubbed: (entry: CompactionEntry) => CompactionEntry
   readonly onUsage: (usage: Usage | undefined) => void
@@ -19,18 +21,10 @@ export interface CompactionOrder {
 /** Compacts a conversation when no run is going on in it. */
 export async function compactConversation(
   compactor: Compactor,
-  {
-    conversation,
-    turn,
-    signal,
-    scrubbed,
-    onUsage,
-    agentName,
-    counts,
-  }: CompactionOrder & { readonly agentName: string; readonly counts: TokenCounts },
+  { agentName, counts, conversation, turn, signal, scrubbed, onUsage }: CompactionOrder,
 ): Promise<CompactionReport> {
   signal.throwIfAborted()
-  if (turn) await untilAborted(turn, signal)
+  if (turn.comes) await untilAborted(turn.comes, signal)
   const loading = conversation.load()
   if (loading) await untilAborted(loading, signal)
   const { report, usage, error } = await compact(compactor, 0, {

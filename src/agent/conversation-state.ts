@@ -22,9 +22,9 @@ export class ConversationState {
   #visit: Promise<void> | undefined
   /** A visit that has not begun yet, and will store whatever there is by then. */
   #saving: Promise<void> | undefined
-  /** Settles when the last run that is here now has left. */
-  #turn: Promise<void> | undefined
   #runs = 0
+  /** The runs that wait for the one before them to leave. */
+  #line: (() => void)[] | undefined
 
   constructor(id: string, store?: ConversationStore) {
     this.id = id
@@ -79,31 +79,34 @@ export class ConversationState {
     return store && this.#next(() => this.#read(store, to))
   }
 
-  /** Everything that happened, or the first `to` entries. While a run goes on, only it says what the conversation goes on from. */
+  /** Everything that happened, or the first `to` entries. What a run has read, only it says what the conversation goes on from. */
   async entries(to?: number): Promise<readonly Entry[]> {
     // What comes after them may be unreadable, and need not be known.
     const isKnown = to !== undefined && to <= this.#stored
-    if (!this.isRunning && !isKnown) await this.load(to)
+    if (!isKnown) await (this.isRunning && this.#visit ? this.#visit : this.load(to))
     return this.#transcript.entries.slice(0, to)
   }
 
   /** Queues up behind the runs that are going on. When there is one and runs do not queue, the turn never comes. */
   enter(concurrency: 'queue' | 'reject'): Turn {
     if (concurrency === 'reject' && this.isRunning) return refused(new ConcurrentRunError(this.id))
-    const comes = this.isRunning ? this.#turn : undefined
+    const comes = this.isRunning ? this.#lineUp() : undefined
     this.#runs++
-    let end = () => {}
-    this.#turn = new Promise((resolve) => {
-      end = () => {
-        this.#runs--
-        resolve()
-        if (this.isRunning) return
-        this.#turn = undefined
-        this.#transcript.trim()
-      }
-    })
+    const end = () => {
+      this.#runs--
+      const next = this.#line?.shift()
+      if (next) next()
+      else this.#transcript.trim()
+    }
     // The turn of a run that was stopped in the queue comes, and is given up then.
     return comes ? { comes, leave: () => void comes.then(end) } : { leave: end }
+  }
+
+  #lineUp(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#line ??= []
+      this.#line.push(resolve)
+    })
   }
 
   #next(visit: () => Promise<void>): Promise<void> {

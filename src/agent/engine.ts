@@ -1,8 +1,9 @@
+import { untilAborted } from '../abort.ts'
 import { wrapClient } from '../client/client.ts'
-import { ConfigurationError } from '../errors.ts'
 import type { CompactionReport, RunResult } from '../events.ts'
 import type { JsonValue } from '../json.ts'
 import { DefaultMemory } from '../memory/default-memory.ts'
+import type { Compactor } from '../memory/memory.ts'
 import { growingRepair } from '../memory/repair.ts'
 import { TokenCounts } from '../memory/tokens.ts'
 import { growingNativeProtocol } from '../protocol/native.ts'
@@ -10,7 +11,8 @@ import { retry } from '../resilience/retry.ts'
 import { CompiledSchema } from '../tools/schema.ts'
 import type { CompactionOrder } from './compact-conversation.ts'
 import type { AgentOptions, PartOptions } from './options.ts'
-import { performRun, type RunOrder } from './perform-run.ts'
+import { performRun } from './perform-run.ts'
+import type { RunOrder } from './run.ts'
 import { type AgentParts, settingsOf } from './settings.ts'
 
 /** What the agent itself gives to its runs. */
@@ -24,7 +26,6 @@ export type EngineParts = Pick<
  * an agent's first run.
  */
 export class Engine {
-  readonly counts: TokenCounts
   readonly #options: AgentOptions<unknown>
   readonly #parts: AgentParts
 
@@ -33,14 +34,13 @@ export class Engine {
     const outer = options.retry === false ? [] : [retry({ runtime, ...options.retry })]
     // What a run puts around the client is within the retries, so that each attempt passes it.
     const clientWith: AgentParts['clientWith'] = (...inner) => wrapClient(client, ...outer, ...inner)
-    this.counts = new TokenCounts(options.countTokens)
     this.#options = options
     this.#parts = {
       ...parts,
       client: clientWith(),
       clientWith,
       memory: options.memory === undefined ? new DefaultMemory() : options.memory,
-      counts: this.counts,
+      counts: new TokenCounts(options.countTokens),
       repair: growingRepair(),
       native: growingNativeProtocol(),
       output: options.output && new CompiledSchema(options.output),
@@ -48,22 +48,17 @@ export class Engine {
   }
 
   /** Does one run. Never rejects: whatever happens is in the result. */
-  run(order: Omit<RunOrder, 'settings'>, options: PartOptions): Promise<RunResult<JsonValue>> {
-    return performRun({ ...order, settings: settingsOf(this.#parts, this.#options, options) })
+  run(order: RunOrder, options: PartOptions): Promise<RunResult<JsonValue>> {
+    return performRun(order, settingsOf(this.#parts, this.#options, options))
   }
 
-  /**
-   * Compacts a conversation when no run is going on in it.
-   *
-   * @throws ConfigurationError without a `compactor`.
-   */
-  async compact(order: CompactionOrder): Promise<CompactionReport> {
-    const { agentName } = this.#parts
-    const { compactor } = this.#options
-    if (!compactor) {
-      throw new ConfigurationError('compactor', 'compact() needs the option compactor of the agent.')
-    }
-    const { compactConversation } = await import('./compact-conversation.ts')
-    return compactConversation(compactor, { ...order, agentName, counts: this.counts })
+  /** Compacts a conversation when no run is going on in it. */
+  async compact(
+    compactor: Compactor,
+    order: Omit<CompactionOrder, 'agentName' | 'counts'>,
+  ): Promise<CompactionReport> {
+    const { agentName, counts } = this.#parts
+    const { compactConversation } = await untilAborted(import('./compact-conversation.ts'), order.signal)
+    return compactConversation(compactor, { ...order, agentName, counts })
   }
 }

@@ -1,60 +1,36 @@
 import { LLMError, RunTimeoutError, type TercetError } from '../errors.ts'
 import type { AgentEvent, ContextReport, RunResult, Step } from '../events.ts'
 import type { JsonValue } from '../json.ts'
-import { noUsage, type UserMessage } from '../messages.ts'
+import { noUsage } from '../messages.ts'
 import type { Budget } from '../resilience/budget-options.ts'
 import { ringAfter } from '../runtime.ts'
 import { scrubbedError } from '../scrubbed-error.ts'
-import type { KnownSecrets } from '../tools/known-secrets.ts'
 import type { Outcome } from '../transcript/next.ts'
-import type { ConversationState } from './conversation-state.ts'
-import type { Decisions } from './decisions.ts'
-import type { EventQueue } from './event-queue.ts'
 import { runLoop } from './loop.ts'
 import { prepare } from './prepare.ts'
 import { abortError } from './result.ts'
-import { Run } from './run.ts'
+import { Run, type RunOrder } from './run.ts'
 import { isBudgetExceeded, RunBudget } from './run-budget.ts'
 import type { RunSettings } from './settings.ts'
-import type { Inbox } from './steering.ts'
-
-export interface RunOrder {
-  /** Of a new run. One that is resumed has its own. */
-  readonly runId: string
-  /** What is to be done: something the user said, or what is left of the last run. */
-  readonly work: { readonly input: UserMessage } | { readonly decisions: Decisions }
-  readonly conversation: ConversationState
-  /** When its turn in the conversation comes, if it has not yet. Rejects with what the run then fails with. */
-  readonly turn: Promise<void> | undefined
-  readonly settings: RunSettings
-  readonly context: unknown
-  readonly principal: string | undefined
-  readonly secrets: KnownSecrets
-  /** Stops the run. */
-  readonly controller: AbortController
-  readonly queue: EventQueue
-  readonly inbox: Inbox
-  /** Tells an event to the one who iterates, and to all who listen. */
-  readonly tell: (event: AgentEvent) => void
-}
 
 type Ended = Outcome | { readonly status: 'aborted'; readonly error: TercetError }
 
 /** Does one run, from `run_start` to `run_end`. Never rejects: whatever happens is in the result. */
-export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>> {
+export async function performRun(order: RunOrder, settings: RunSettings): Promise<RunResult<JsonValue>> {
   const { conversation, work, turn, controller } = order
-  const run = new Run({ ...order, signal: controller.signal })
+  const run = new Run(order, settings)
 
   // The id of a run that is resumed is known once its conversation is loaded.
   if ('input' in work) start(run)
   let begun = false
   let ended: Ended
-  const stops: (() => void)[] = []
+  let stopTimer: (() => void) | undefined
+  let stopBudget: (() => void) | undefined
   try {
-    if (turn) await run.wait(turn)
-    const preparing = prepare(order.settings, !('input' in work))
+    if (turn.comes) await run.wait(turn.comes)
+    const preparing = prepare(settings, !('input' in work))
     if (preparing) await run.wait(preparing)
-    stops.push(startTimer(run, controller))
+    stopTimer = startTimer(run, controller)
     const paced = run.paced()
     if (paced) await paced
     run.signal.throwIfAborted()
@@ -70,8 +46,8 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
       const { resumeRun } = await import('./resume-run.ts')
       begun = await resumeRun(run, work.decisions, () => start(run))
     }
-    const { budget } = order.settings
-    if (budget) stops.push(startBudget(run, budget, controller))
+    const { budget } = settings
+    if (budget) stopBudget = startBudget(run, budget, controller)
     await run.paced()
     ended = await runLoop(run)
   } catch (thrown) {
@@ -80,12 +56,14 @@ export async function performRun(order: RunOrder): Promise<RunResult<JsonValue>>
   order.inbox.close()
   // Within the time of the run: a store that hangs holds nobody up.
   if (begun) ended = await close(run, ended)
-  for (const stop of stops) stop()
+  stopTimer?.()
+  stopBudget?.()
 
   const result = resultOf(run, ended)
   if (!run.isStarted) start(run)
   run.emit(endEvent(result))
   run.release()
+  turn.leave()
   return result
 }
 

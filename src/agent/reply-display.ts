@@ -14,8 +14,7 @@ export class ReplyDisplay {
   begun = false
   readonly #run: Run
   #reader: ReplyReader
-  readonly #shown = new Map<Channel, string>()
-  readonly #scrubbers = new Map<Channel, ScrubStream>()
+  #shown: Map<Channel, Shown> | undefined
   readonly #newPartial: (() => PartialOutput) | undefined
   #partial: PartialOutput | undefined
 
@@ -38,7 +37,7 @@ export class ReplyDisplay {
   /** The reply begins anew, to be read by `reader`: what was shown of it is withdrawn. */
   restart(reader: ReplyReader): void {
     this.#reader = reader
-    for (const channel of [...this.#shown.keys()]) this.#show({ type: 'retracted', channel })
+    for (const channel of [...(this.#shown?.keys() ?? [])]) this.#show({ type: 'retracted', channel })
   }
 
   /** The reply is whole and is `entry`. */
@@ -54,7 +53,7 @@ export class ReplyDisplay {
   /** The reply was cut off: what was shown of it stands. Gives that text. */
   cut(): string {
     if (this.begun) this.#end()
-    return this.#shown.get('answer') || this.#shown.get('thought') || ''
+    return this.#textOn('answer') || this.#textOn('thought')
   }
 
   begin(): void {
@@ -64,41 +63,49 @@ export class ReplyDisplay {
   }
 
   #end(): void {
-    for (const channel of this.#scrubbers.keys()) this.#flush(channel)
+    for (const [channel, { scrubbing }] of this.#shown ?? []) {
+      const rest = scrubbing?.end()
+      if (rest) this.#token(channel, rest)
+    }
     this.#run.emit({ type: 'stream_end', runId: this.#run.runId, stepId: this.#run.stepId })
   }
 
   /** Shows `text` on a channel on which something else, or nothing, was shown. */
   #agree(channel: Channel, text: string): void {
-    const shown = this.#shown.get(channel) ?? ''
+    const shown = this.#textOn(channel)
     if (shown === text) return
     if (shown !== '') this.#show({ type: 'retracted', channel })
     if (text !== '') this.#show({ type: 'token', channel, text })
   }
 
-  #show(shown: ReplyText): void {
-    const { channel } = shown
-    if (shown.type === 'retracted') {
-      this.#shown.delete(channel)
-      this.#scrubbers.delete(channel)
+  #textOn(channel: Channel): string {
+    return this.#shown?.get(channel)?.text ?? ''
+  }
+
+  #shownOn(channel: Channel): Shown {
+    // Most replies that are asked for whole are not shown before they are.
+    this.#shown ??= new Map()
+    let shown = this.#shown.get(channel)
+    if (!shown) {
+      shown = { text: '', scrubbing: undefined }
+      this.#shown.set(channel, shown)
+    }
+    return shown
+  }
+
+  #show(reply: ReplyText): void {
+    const { channel } = reply
+    if (reply.type === 'retracted') {
+      this.#shown?.delete(channel)
       if (channel === 'answer') this.#partial = this.#newPartial?.()
       this.#run.emit({ type: 'retracted', runId: this.#run.runId, stepId: this.#run.stepId, channel })
       return
     }
-    this.#shown.set(channel, (this.#shown.get(channel) ?? '') + shown.text)
+    const shown = this.#shownOn(channel)
+    shown.text += reply.text
     const { scrubber } = this.#run.secrets
-    if (scrubber.isEmpty) {
-      this.#token(channel, shown.text)
-      return
-    }
-    const stream = this.#scrubbers.get(channel) ?? scrubber.stream()
-    this.#scrubbers.set(channel, stream)
-    this.#token(channel, stream.push(shown.text))
-  }
-
-  #flush(channel: Channel): void {
-    const rest = this.#scrubbers.get(channel)?.end()
-    if (rest) this.#token(channel, rest)
+    if (!shown.scrubbing && !scrubber.isEmpty) shown.scrubbing = scrubber.stream()
+    this.#token(channel, shown.scrubbing ? shown.scrubbing.push(reply.text) : reply.text)
   }
 
   #token(channel: Channel, text: string): void {
@@ -115,4 +122,11 @@ export class ReplyDisplay {
       ...(partial !== undefined && { partial }),
     })
   }
+}
+
+/** What is shown on a channel. */
+interface Shown {
+  text: string
+  /** It has still to give what may be the beginning of a secret. */
+  scrubbing: ScrubStream | undefined
 }

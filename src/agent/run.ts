@@ -2,29 +2,39 @@ import type { CallScope, LLMClient } from '../client/client.ts'
 import type { BudgetExceededError, RunTimeoutError } from '../errors.ts'
 import type { AgentEvent, ContextReport, DiagnosticCode } from '../events.ts'
 import type { JsonValue } from '../json.ts'
+import type { UserMessage } from '../messages.ts'
 import type { KnownSecrets } from '../tools/known-secrets.ts'
 import type { Entry } from '../transcript/entry.ts'
 import type { Policy } from '../transcript/next.ts'
 import type { RunFold, Transcript } from '../transcript/transcript.ts'
-import type { ConversationState } from './conversation-state.ts'
+import type { ConversationState, Turn } from './conversation-state.ts'
+import type { Decisions } from './decisions.ts'
 import type { EventQueue } from './event-queue.ts'
 import { applyHooks, type HookInfo, type Hooks } from './hooks.ts'
 import type { RunBudget } from './run-budget.ts'
 import type { RunSettings } from './settings.ts'
 import type { Inbox } from './steering.ts'
 
-export interface RunParts {
+/** What is asked of a run. */
+export interface RunOrder {
+  /** Of a new run. One that is resumed has its own. */
   readonly runId: string
+  readonly startedAt: number
+  /** What is to be done: something the user said, or what is left of the last run. */
+  readonly work: { readonly input: UserMessage } | { readonly decisions: Decisions }
   readonly conversation: ConversationState
-  readonly settings: RunSettings
+  /** Its turn in the conversation, which it leaves. */
+  readonly turn: Turn
   readonly context: unknown
   /** On whose behalf. */
   readonly principal: string | undefined
-  readonly signal: AbortSignal
   readonly secrets: KnownSecrets
-  readonly inbox: Inbox
-  readonly tell: (event: AgentEvent) => void
+  /** Stops the run. */
+  readonly controller: AbortController
   readonly queue: EventQueue
+  readonly inbox: Inbox
+  /** Tells an event to the one who iterates, and to all who listen. */
+  readonly tell: (event: AgentEvent) => void
 }
 
 /** One run under way: what the stages of an iteration share. */
@@ -66,19 +76,19 @@ export class Run {
     this.#stops.clear()
   }
 
-  constructor(parts: RunParts) {
-    this.runId = parts.runId
-    this.conversation = parts.conversation
-    this.settings = parts.settings
-    this.context = parts.context
-    this.principal = parts.principal
-    this.signal = parts.signal
-    this.secrets = parts.secrets
-    this.inbox = parts.inbox
-    this.#tell = parts.tell
-    this.#queue = parts.queue
-    this.stepId = parts.runId
-    this.startedAt = parts.settings.runtime.now()
+  constructor(order: RunOrder, settings: RunSettings) {
+    this.runId = order.runId
+    this.conversation = order.conversation
+    this.settings = settings
+    this.context = order.context
+    this.principal = order.principal
+    this.signal = order.controller.signal
+    this.secrets = order.secrets
+    this.inbox = order.inbox
+    this.#tell = order.tell
+    this.#queue = order.queue
+    this.stepId = order.runId
+    this.startedAt = order.startedAt
     this.turnAt = this.startedAt
     if (this.signal.aborted) this.#queue.unpace()
     this.signal.addEventListener('abort', this.#stop, { once: true })

@@ -87,15 +87,18 @@ export const transportOnly = {
 
 /** A `fetch` that reads what an error status says by itself: an SDK knows only its own provider's way to say it. */
 export function refusing(fetch: typeof globalThis.fetch): typeof globalThis.fetch {
-  return async (input, init: CallInit = {}) => {
+  return (input, init: CallInit = {}) => {
     const { callSignal, ...rest } = init
-    const signal = callSignal ?? rest.signal ?? null
+    rest.signal = callSignal ?? rest.signal ?? null
     // Not followed: a redirect would take the conversation, and headers of ours, to a host that nobody named.
-    const response = await fetch(input, { ...rest, signal, redirect: 'manual' })
-    if (response.ok) return response
-    const text = await readStart(response.body, signal ?? new AbortController().signal).catch(() => '')
-    throw new HttpFailure(response.status, response.headers, text)
+    rest.redirect = 'manual'
+    return fetch(input, rest).then((response) => (response.ok ? response : refuse(response, rest.signal)))
   }
+}
+
+async function refuse(response: Response, signal: AbortSignal | null | undefined): Promise<never> {
+  const text = await readStart(response.body, signal ?? new AbortController().signal).catch(() => '')
+  throw new HttpFailure(response.status, response.headers, text)
 }
 
 interface CallInit extends RequestInit {

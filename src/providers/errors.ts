@@ -300,7 +300,7 @@ const longestMessage = 300
 function sentence(subject: string, own: string, advice: string): string {
   const room = longestMessage - [...`${subject}: . ${advice}`].length
   const said = own === '' ? subject : `${subject}: ${cut(own, room)}`
-  return `${said}${/[.!?…]$/.test(said) ? '' : '.'} ${advice}`
+  return `${said}${/[.!?\u2026]$/.test(said) ? '' : '.'} ${advice}`
 }
 
 function subject(provider: string, model: string): string {

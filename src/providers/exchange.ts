@@ -40,7 +40,7 @@ export class Exchange {
   async call(request: LLMRequest, options: CallOptions = {}): Promise<LLMResponse> {
     const open = new OpenCall(this.#wire, options)
     try {
-      await open.begin(request, 'call')
+      open.begun(await open.begin(request, 'call'))
       while (await open.read()) open.pass()
       return open.finish()
     } catch (thrown) {
@@ -72,7 +72,7 @@ export class Exchange {
 async function* streamed(open: OpenCall, request: LLMRequest): AsyncGenerator<LLMChunk, void, undefined> {
   let response: LLMResponse
   try {
-    await open.begin(request, 'stream')
+    open.begun(await open.begin(request, 'stream'))
     while (await open.read()) {
       open.pause()
       for (let chunk = open.take(); chunk; chunk = open.take()) yield chunk
@@ -119,8 +119,8 @@ class OpenCall {
     )
   }
 
-  /** Sends the request, and waits for the beginning of an answer. */
-  async begin(request: LLMRequest, mode: CallMode): Promise<void> {
+  /** Sends the request. Gives the beginning of an answer. */
+  begin(request: LLMRequest, mode: CallMode): Promise<Response> {
     const wire = this.#wire
     const options = this.#options
     const { signal } = this.#controller
@@ -131,11 +131,16 @@ class OpenCall {
       ...(options.scope && { conversationId: options.scope.conversationId }),
     })
     this.#watch.start()
-    const { headers, body: answer } = await untilAborted(wire.send(body, headersOf(options), signal), signal)
+    return untilAborted(wire.send(body, headersOf(options), signal), signal)
+  }
+
+  /** An answer has begun. */
+  begun({ headers, body }: Response): void {
+    const wire = this.#wire
     this.#requestId = requestIdOf(headers, wire.source)
     this.#rateLimit = readProviderLimits(headers, wire.runtime.now())
     this.#reader = wire.reader(this.#requestId)
-    this.#parts = readBody(answer, signal, () => this.#watch.heard())
+    this.#parts = readBody(body, this.#controller.signal, () => this.#watch.heard())
   }
 
   /** Reads what comes next of the body; false at the end of the answer. */

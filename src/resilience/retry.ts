@@ -1,5 +1,5 @@
 import { type ArrivingGenerator, passing } from '../client/arrived.ts'
-import type { CallOptions, ClientMiddleware, LLMChunk, LLMClient, LLMResponse } from '../client/client.ts'
+import type { CallOptions, ClientMiddleware, LLMChunk, LLMClient } from '../client/client.ts'
 import { clientAround } from '../client/client-around.ts'
 import { clientError, isLLMError } from '../client/thrown.ts'
 import { checkOptions, given } from '../options.ts'
@@ -21,7 +21,13 @@ export function retry(options: RetryOptions = {}): ClientMiddleware {
   return (next) =>
     clientAround(next, {
       call: (request, callOptions) =>
-        whole(() => next.call(request, callOptions), next, policyFor(next.provider), callOptions),
+        attempted(
+          () => next.call(request, callOptions),
+          next,
+          policyFor(next.provider),
+          callOptions,
+          undefined,
+        ),
       stream: (_, request, callOptions) =>
         retried(
           () => replyOf(next, request, callOptions, 'stream'),
@@ -30,22 +36,6 @@ export function retry(options: RetryOptions = {}): ClientMiddleware {
           callOptions,
         ),
     })
-}
-
-function whole(
-  call: () => Promise<LLMResponse>,
-  client: LLMClient,
-  policy: Policy,
-  options: CallOptions | undefined,
-): Promise<LLMResponse> {
-  const tried = async () => {
-    try {
-      return await call()
-    } catch (thrown) {
-      throw clientError(thrown, client, options?.signal)
-    }
-  }
-  return attempted(tried, client, policy, options, undefined)
 }
 
 function retried(
@@ -128,8 +118,8 @@ async function attempted<T>(
     // Most calls need no second attempt, and nothing that counts them.
     try {
       return await tried(1)
-    } catch (error) {
-      failed = { error, attempt: 1 }
+    } catch (thrown) {
+      failed = { error: clientError(thrown, client, options?.signal), attempt: 1 }
     }
   }
   // What is not tried again loads nothing.

@@ -17,7 +17,11 @@ export function tryAgain<T>(
   const before = first - 1
   const nextAttempt = async (number: number) => {
     if (number === 1) throw failure
-    return tried(before + number)
+    try {
+      return await tried(before + number)
+    } catch (thrown) {
+      throw clientError(thrown, client, options?.signal)
+    }
   }
   return pRetry(nextAttempt, {
     retries: policy.attempts - 1 - before,

@@ -3,12 +3,12 @@ import type { SecretEntry } from '../secret.ts'
 
 /** The secrets of one run: those of its tool sets when it began, and those that came to light since. */
 export class KnownSecrets {
-  readonly #entries = new Map<string, SecretEntry>()
+  #entries: readonly SecretEntry[]
   #scrubber: Scrubber
 
   /** `scrubber`: one that is ready for these entries, for making one takes time. */
   constructor(entries: readonly SecretEntry[] = [], scrubber = new Scrubber(entries)) {
-    for (const entry of entries) this.#entries.set(entry.value, entry)
+    this.#entries = entries
     this.#scrubber = scrubber
   }
 
@@ -18,8 +18,10 @@ export class KnownSecrets {
   }
 
   add(entries: readonly SecretEntry[]): void {
-    const before = this.#entries.size
-    for (const entry of entries) if (!this.#entries.has(entry.value)) this.#entries.set(entry.value, entry)
-    if (this.#entries.size > before) this.#scrubber = new Scrubber([...this.#entries.values()])
+    const known = new Set(this.#entries.map(({ value }) => value))
+    const fresh = entries.filter(({ value }) => !known.has(value))
+    if (fresh.length === 0) return
+    this.#entries = [...this.#entries, ...fresh]
+    this.#scrubber = new Scrubber(this.#entries)
   }
 }

@@ -344,6 +344,17 @@ describe('conversation.compact()', () => {
     })
   })
 
+  it('has its turn after a run that was asked for before it', async () => {
+    const { agent } = compacting(undefined, { contextWindow: 100_000, concurrency: 'reject' })
+    const conversation = agent.conversation(agent.conversationId)
+    const run = agent.run('first')
+    await expect(conversation.compact()).rejects.toMatchObject({ code: 'concurrent_run' })
+    expect(await run).toBe(long('answer to first'))
+    for await (const event of agent.runStream('second')) {
+      if (event.type === 'run_end') await conversation.compact()
+    }
+  })
+
   it('waits for its turn, and can be stopped', async () => {
     const summarizer: ScriptedClient = new ScriptedClient(() => hangs())
     const { agent } = compacting(undefined, {

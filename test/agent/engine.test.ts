@@ -1,15 +1,21 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import type { Agent } from '../../src/agent/agent.ts'
 import type { AgentOptions } from '../../src/agent/options.ts'
 import type { AgentEvent } from '../../src/events.ts'
+import type { Compactor } from '../../src/memory/memory.ts'
 import { checkEvents, ScriptedClient } from '../../src/testing/index.ts'
 import { MemoryStore } from '../../src/transcript/store.ts'
 
 const engine = '../../src/agent/engine.ts'
+const compaction = '../../src/agent/compact-conversation.ts'
 
 afterEach(() => {
   vi.doUnmock(engine)
+  vi.doUnmock(compaction)
   vi.resetModules()
 })
+
+const compactor: Compactor = { compact: async function* () {} }
 
 async function agentWith(
   replies: ConstructorParameters<typeof ScriptedClient>[0],
@@ -82,6 +88,26 @@ describe('the engine, loaded with the first run', () => {
     expect(await Promise.all([agent.run('1'), agent.run('2')])).toEqual(['One.', 'Two.'])
   })
 
+  test('lets no run pass those that wait for it, also when it has just come', async () => {
+    const agent = await agentWith(() => 'Hi.')
+    // Another one has loaded the file, so that it comes within microtasks; a run is asked for in each of them.
+    const other = new (agent.constructor as typeof Agent)({ client: new ScriptedClient(['Hi.']) })
+    await other.run('Hello')
+    const begun: string[] = []
+    agent.on('run_start', ({ conversationId }) => begun.push(conversationId))
+    const asked: string[] = []
+    const results: Promise<unknown>[] = []
+    while (begun.length < 30) {
+      const conversation = `c${asked.length}`
+      asked.push(conversation)
+      results.push(agent.runStream('Hello', { conversation }).result)
+      await null
+      if (asked.length % 200 === 0) await new Promise(setImmediate)
+    }
+    await Promise.all(results)
+    expect(begun).toEqual(asked)
+  })
+
   test('goes by the options of a run as they were when it was asked for', async () => {
     const agent = await agentWith(['Hi.'])
     const options: { conversation: string; signal?: AbortSignal } = { conversation: 'a' }
@@ -143,12 +169,33 @@ describe('an engine that never arrives', () => {
 
   test('does not keep a compaction by hand from being stopped', async () => {
     hang()
-    const agent = await agentWith(['Hi.'], { compactor: { compact: async function* () {} } })
+    const agent = await agentWith(['Hi.'], { compactor })
     const compacting = agent.conversation('a').compact({ signal: AbortSignal.abort('enough') })
     await expect(compacting).rejects.toBe('enough')
     const other = agent.conversation('a').compact()
     await agent.close()
     await expect(other).rejects.toMatchObject({ code: 'agent_closed' })
+  })
+
+  test('does not keep a compaction by hand from being refused', async () => {
+    hang()
+    const agent = await agentWith(['Hi.'])
+    const signal = AbortSignal.abort('enough')
+    await expect(agent.conversation('a').compact({ signal })).rejects.toMatchObject({ path: 'compactor' })
+  })
+})
+
+describe('what compacts, when it never arrives', () => {
+  test('does not keep a compaction by hand from being stopped, nor the conversation from going on', async () => {
+    vi.doMock(compaction, () => new Promise(() => {}))
+    const agent = await agentWith(['Hi.', 'Again.'], { compactor })
+    await agent.run('Hello')
+    const stop = new AbortController()
+    const compacting = agent.conversation(agent.conversationId).compact({ signal: stop.signal })
+    const next = agent.run('Hello again')
+    stop.abort('enough')
+    await expect(compacting).rejects.toBe('enough')
+    expect(await next).toBe('Again.')
   })
 })
 
@@ -170,5 +217,18 @@ describe('a run that waits for the engine', () => {
     await null
     expect(await agent.recover()).toEqual([])
     expect(await result).toMatchObject({ status: 'done', answer: 'Hi.' })
+  })
+
+  test('leaves its conversation what it is in the store: it can be read and forked', async () => {
+    hang()
+    const store = new MemoryStore()
+    await store.append('a', 0, [{ type: 'message', message: { role: 'user', content: 'Known.' } }])
+    const agent = await agentWith(['Hi.'], { store })
+    const stream = agent.runStream('Hello', { conversation: 'a' })
+    void stream.result
+    await vi.waitFor(() => expect(agent.status).toBe('running'))
+    expect(await agent.conversation('a').entries()).toHaveLength(1)
+    expect((await agent.conversation('a').fork()).history).toHaveLength(1)
+    stream.abort()
   })
 })

@@ -183,6 +183,16 @@ describe('two runs at once', () => {
     expect(agent.history.filter(({ role }) => role === 'user')).toEqual([user('First?'), user('Third?')])
   })
 
+  it('do not meet when the end of one begins the next', async () => {
+    const agent = new Agent({ client: new ScriptedClient(['One.', 'Two.']), concurrency: 'reject' })
+    let next: Promise<string> | undefined
+    agent.on('run_end', () => {
+      next ??= agent.run('Second?')
+    })
+    expect(await agent.run('First?')).toBe('One.')
+    expect(await next).toBe('Two.')
+  })
+
   it('let one that was stopped while it waited go, and the next has its turn', async () => {
     const agent = new Agent({ client: new ScriptedClient(['One.', 'Three.']) })
     const first = agent.run('First?')

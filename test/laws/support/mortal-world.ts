@@ -46,6 +46,8 @@ export class World {
   readonly #id: string
   readonly #executions: Execution[] = []
   readonly #faults: string[] = []
+  /** Reads of the store under way. What a tool of a dead process finds must be as it was when that process lived. */
+  #reads = 0
 
   /** In the conversation `id` of `store`. */
   constructor(plan: RunPlan, store: ConversationStore = new MemoryStore(), id = 'c') {
@@ -54,8 +56,13 @@ export class World {
     this.#id = id
   }
 
-  entries(): Promise<readonly Entry[]> {
-    return this.store.read(this.#id)
+  async entries(): Promise<readonly Entry[]> {
+    this.#reads++
+    try {
+      return await this.store.read(this.#id)
+    } finally {
+      this.#reads--
+    }
   }
 
   /**
@@ -75,7 +82,8 @@ export class World {
       return stream.result
     })()
     const died = async () => {
-      for (let quiet = 0; quiet < 8; quiet = isDead() ? quiet + 1 : 0) await setImmediate()
+      const isQuiet = () => isDead() && this.#reads === 0
+      for (let quiet = 0; quiet < 8; quiet = isQuiet() ? quiet + 1 : 0) await setImmediate()
       return undefined
     }
     return Promise.race([reading, died()])
