@@ -70,13 +70,10 @@ export function frozen<T>(value: T): T {
 
 /** Objects and lists within `value` are nested more than `levels` deep. */
 export function isDeeperThan(value: JsonValue, levels: number): boolean {
-  // Level by level: what is nested deeper than the stack can be asked, too.
-  let level: readonly JsonValue[] = [value]
-  for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > levels) return true
-    level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : []))
-  }
-  return false
+  // No deeper than that is looked, so the stack is deep enough.
+  if (levels < 0) return true
+  if (typeof value !== 'object' || value === null) return false
+  return Object.values(value).some((inner) => isDeeperThan(inner, levels - 1))
 }
 
 /** True for `{…}` and null-prototype objects of any realm; false for class instances. */

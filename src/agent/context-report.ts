@@ -13,23 +13,19 @@ export interface Instructions {
 
 /** What a request is made of, and whether it goes on from the conversation's request before, whose place it takes. */
 export function contextReport(
-  { settings: { counts }, conversation, transcript: { compaction } }: Run,
+  run: Run,
   request: LLMRequest,
-  { frame, history }: Fitted,
+  fitted: Fitted,
   instructions: Instructions,
 ): ContextReport {
+  const { conversation } = run
+  const { counts } = run.settings
   const { system = '', tools = [], messages } = request
-  const { sums, systems, toolResults } = counts.measure(messages)
+  const { sums, toolResults } = counts.measure(messages)
   const inPrompt = counts.text(instructions.sent) - counts.text(instructions.given)
   // Blocks are what stands in a request without a conversation.
-  const inMessages = counts.messages(frame.messages)
-  const written = compaction && summaryOf(compaction)
-  const said = counts.measure(history).systems.flatMap((at) => history[at] ?? [])
-  const known = [...frame.messages, ...said.filter((message) => message !== written)]
-  const summary = systems
-    .flatMap((at) => messages[at] ?? [])
-    .filter((message) => !known.some((other) => other.content === message.content))
-    .reduce((tokens, message) => tokens + counts.message(message), 0)
+  const inMessages = counts.messages(fitted.frame.messages)
+  const summary = summaryTokens(run, messages, fitted)
   const before = conversation.lastRequest
   conversation.lastRequest = request
   const firstDifference = before && differenceOf(before, request)
@@ -46,6 +42,23 @@ export function contextReport(
     prefixStable: before !== undefined && firstDifference === undefined,
     ...(firstDifference && { firstDifference }),
   }
+}
+
+/** Tokens of what stands for messages that are not sent. */
+function summaryTokens(
+  { settings: { counts }, transcript: { compaction } }: Run,
+  messages: readonly Message[],
+  { frame, history }: Fitted,
+): number {
+  const { systems } = counts.measure(messages)
+  if (systems.length === 0) return 0
+  const written = compaction && summaryOf(compaction)
+  const said = counts.measure(history).systems.flatMap((at) => history[at] ?? [])
+  const known = [...frame.messages, ...said.filter((message) => message !== written)]
+  return systems
+    .flatMap((at) => messages[at] ?? [])
+    .filter((message) => !known.some((other) => other.content === message.content))
+    .reduce((tokens, message) => tokens + counts.message(message), 0)
 }
 
 /** Where `after` stops to begin as `before` was: nowhere, if it only goes on from it. */

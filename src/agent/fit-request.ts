@@ -29,8 +29,7 @@ export async function fitRequest(
     protocol.encode({ ...said, messages: withBlocks(run, messages) })
   // What is said in one request only is no part of it: the memory would cut for it, and the provider's cache be of no use
   // for this request and the next.
-  const { correction: _, ...always } = input
-  const frame = encode([], { ...always, landing: false })
+  const frame = encode([], { ...input, correction: undefined, landing: false })
   const frameTokens = counts.request(frame)
 
   if (run.settings.compactor) await makeRoom(run, run.settings.compactor, client, frameTokens, input)

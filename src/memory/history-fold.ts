@@ -26,15 +26,12 @@ export class HistoryFold<State> {
    * history is folded: read it before anything is waited for.
    */
   of(history: readonly Message[]): State {
-    const [first] = history
+    const first = history[0]
     if (first === undefined) return this.#begin()
-    const known = this.#known.get(first) ?? []
-    const candidates = this.#latest ? [this.#latest, ...known] : known
-    const folded = longestBeginning(candidates, history) ?? {
-      messages: [],
-      length: 0,
-      state: this.#begin(),
-    }
+    const known = this.#known.get(first)
+    let folded = longerBeginning(this.#latest, undefined, history)
+    if (known) for (const other of known) folded = longerBeginning(other, folded, history)
+    folded ??= { messages: history, length: 0, state: this.#begin() }
     for (let at = folded.length; at < history.length; at++) {
       const message = history[at]
       if (message !== undefined) this.#add(folded.state, message)
@@ -42,8 +39,10 @@ export class HistoryFold<State> {
     folded.messages = history
     folded.length = history.length
     this.#latest = folded
-    if (history.length >= leastRemembered && known[0] !== folded)
-      this.#known.set(first, [folded, ...known.filter((other) => other !== folded)].slice(0, mostForks))
+    if (history.length >= leastRemembered && known?.[0] !== folded) {
+      const others = known?.filter((other) => other !== folded) ?? []
+      this.#known.set(first, [folded, ...others].slice(0, mostForks))
+    }
     return folded.state
   }
 }
@@ -62,15 +61,12 @@ const leastRemembered = 32
 /** Histories with the same first message that are remembered at a time. */
 const mostForks = 4
 
-function longestBeginning<State>(
-  known: readonly Folded<State>[],
+function longerBeginning<State>(
+  folded: Folded<State> | undefined,
+  than: Folded<State> | undefined,
   history: readonly Message[],
 ): Folded<State> | undefined {
-  let longest: Folded<State> | undefined
-  for (const folded of known) {
-    if (folded.length > (longest?.length ?? 0) && isBeginning(folded, history)) longest = folded
-  }
-  return longest
+  return folded && folded.length > (than?.length ?? 0) && isBeginning(folded, history) ? folded : than
 }
 
 function isBeginning({ messages, length }: Folded<unknown>, history: readonly Message[]): boolean {

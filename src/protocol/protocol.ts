@@ -32,7 +32,7 @@ export interface EncodeInput {
   /** The last call of the run: no tools, answer with what there is. */
   readonly landing: boolean
   /** What was wrong with the reply before; said to the model once and kept nowhere. */
-  readonly correction?: { readonly said: string; readonly problem: string }
+  readonly correction?: { readonly said: string; readonly problem: string } | undefined
   readonly output?: { readonly schema: JsonSchema; readonly structured: boolean }
   readonly params?: ModelParams
 }

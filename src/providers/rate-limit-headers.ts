@@ -5,43 +5,47 @@ import type { LimitLeft, ProviderLimits } from '../client/client.ts'
  * nothing that can be read.
  */
 export function readProviderLimits(headers: Headers, now: number): ProviderLimits | undefined {
-  const found = Object.entries(families).flatMap(([name, family]) => {
-    const left = family.map((read) => read(headers, now)).find((each) => each !== undefined)
-    return left ? [[name, left] as const] : []
-  })
-  return found.length === 0 ? undefined : Object.fromEntries(found)
+  let found: { [Name in keyof ProviderLimits]: LimitLeft } | undefined
+  for (const [name, read] of readers) {
+    const left = found?.[name] ? undefined : read(headers, now)
+    if (left) found = { ...found, [name]: left }
+  }
+  return found
 }
 
 type Reader = (headers: Headers, now: number) => LimitLeft | undefined
 
 /** OpenAI guide "Rate limits" and Groq docs "Rate limits", 2026-11: counts, and a time from now such as `6m0s`. */
-const openAI =
-  (what: string): Reader =>
-  (headers) => {
-    const remaining = headers.get(`x-ratelimit-remaining-${what}`)
+function openAI(what: string): Reader {
+  const name = `x-ratelimit-remaining-${what}`
+  return (headers) => {
+    const remaining = headers.get(name)
     // Most answers say nothing, and to ask costs more than to read.
     if (remaining === null) return undefined
     const resetMs = durationMs(headers.get(`x-ratelimit-reset-${what}`))
     return limitLeft(headers.get(`x-ratelimit-limit-${what}`), remaining, resetMs)
   }
+}
 
 /** Anthropic docs "Rate limits", 2026-11: counts, and the time at which all of them will be there again. */
-const anthropic =
-  (what: string): Reader =>
-  (headers, now) => {
-    const name = `anthropic-ratelimit-${what}`
-    const remaining = headers.get(`${name}-remaining`)
+function anthropic(what: string): Reader {
+  const name = `anthropic-ratelimit-${what}-remaining`
+  return (headers, now) => {
+    const remaining = headers.get(name)
     if (remaining === null) return undefined
-    const resetAt = Date.parse(headers.get(`${name}-reset`) ?? '')
-    return limitLeft(headers.get(`${name}-limit`), remaining, resetAt - now)
+    const resetAt = Date.parse(headers.get(`anthropic-ratelimit-${what}-reset`) ?? '')
+    return limitLeft(headers.get(`anthropic-ratelimit-${what}-limit`), remaining, resetAt - now)
   }
-
-const families: Readonly<Record<keyof ProviderLimits, readonly Reader[]>> = {
-  requests: [openAI('requests'), anthropic('requests')],
-  tokens: [openAI('tokens'), anthropic('tokens')],
-  inputTokens: [anthropic('input-tokens')],
-  outputTokens: [anthropic('output-tokens')],
 }
+
+const readers: readonly (readonly [keyof ProviderLimits, Reader])[] = [
+  ['requests', openAI('requests')],
+  ['requests', anthropic('requests')],
+  ['tokens', openAI('tokens')],
+  ['tokens', anthropic('tokens')],
+  ['inputTokens', anthropic('input-tokens')],
+  ['outputTokens', anthropic('output-tokens')],
+]
 
 function limitLeft(limit: string | null, remaining: string, resetMs: number): LimitLeft | undefined {
   const left = count(remaining)

@@ -94,20 +94,19 @@ function checkedInput(
 ): ToolInput | Promise<ToolInput> {
   if (isTooDeep(parameters)) throw unfit(name, ['parameters: nested too deeply'])
   const clean = withoutHostileKeys(parameters)
-  const unknown = Object.keys(parameters).filter((key) => !Object.hasOwn(clean, key))
-  const rejected: string[] = []
-  const accepted = Object.entries<unknown>(clean).filter(([key]) => {
-    if (visible.names.has(key)) return true
-    if (hidden.has(key)) rejected.push(key)
-    else if (visible.isOpen) return true
-    else unknown.push(key)
-    return false
-  })
-  tellDropped(name, rejected, unknown, scope)
-
   const isVisible = ([key]: [string, unknown]) => visible.names.has(key)
   const defaults = Object.entries(config).filter((entry) => isVisible(entry) && entry[1] !== undefined)
-  const sent = Object.fromEntries([...defaults, ...accepted])
+  const sent = Object.fromEntries(defaults)
+  const unknown = Object.keys(parameters).filter((key) => !Object.hasOwn(clean, key))
+  const rejected: string[] = []
+  for (const key of Object.keys(clean)) {
+    if (visible.names.has(key)) sent[key] = clean[key]
+    else if (hidden.has(key)) rejected.push(key)
+    else if (visible.isOpen) sent[key] = clean[key]
+    else unknown.push(key)
+  }
+  tellDropped(name, rejected, unknown, scope)
+
   const read = (checked: Validation): ToolInput => {
     if (!checked.ok) throw unfit(name, checked.issues)
     const fixed = Object.entries(config).filter((entry) => !isVisible(entry))

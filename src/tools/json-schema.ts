@@ -43,11 +43,11 @@ export function withoutHostileKeys(value: JsonObject): JsonObject {
     if (Array.isArray(part)) return part.map(clean)
     return isJsonObject(part) && isPlainObject(part) ? withoutHostileKeys(part) : part
   }
-  return Object.fromEntries(
-    Object.entries(value).flatMap(([key, member]) =>
-      hostileKeys.has(key) || member === undefined ? [] : [[key, clean(member)]],
-    ),
-  )
+  const cleaned: Record<string, JsonValue> = {}
+  for (const [key, member] of Object.entries(value)) {
+    if (!hostileKeys.has(key) && member !== undefined) cleaned[key] = clean(member)
+  }
+  return cleaned
 }
 
 /** Deeper than any honest parameters, and than every recursion over them may go. */

@@ -300,16 +300,15 @@ export function isUndecided(run: RunFold, callId: string): boolean {
 
 /** Whether the same call had the same result in a step before. */
 export function isLearned({ steps }: RunFold, call: ToolCall, { output }: ToolResult): boolean {
-  const isSame = (other: ToolCall) =>
-    other.toolName === call.toolName && fingerprint(other) === fingerprint(call)
-  return steps.some(({ toolCalls, results }) =>
-    results.some((result) => {
+  for (const { toolCalls, results } of steps) {
+    for (const { callId, output: other } of results) {
       // Few have the same output: only of those the parameters are looked at.
-      if (result.output !== output) return false
-      const made = toolCalls.find(({ id }) => id === result.callId)
-      return made !== undefined && isSame(made)
-    }),
-  )
+      if (other !== output) continue
+      const made = toolCalls.find(({ id }) => id === callId)
+      if (made && fingerprint(made) === fingerprint(call)) return true
+    }
+  }
+  return false
 }
 
 /** The same for two calls of the same tool with equal parameters, or with the same that cannot be read. */
