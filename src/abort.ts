@@ -10,7 +10,10 @@ export function linkedController(...parents: readonly (AbortSignal | undefined)[
   return { controller, unlink: follow(controller, ...parents) }
 }
 
-/** Aborts `controller` when any of `parents` does, or at once if one has. Gives back how to stop that. */
+/**
+ * Aborts `controller` when any of `parents` does, or at once if one has; the reason is that of the first in their order.
+ * Gives back how to stop that.
+ */
 export function follow(
   controller: AbortController,
   ...parents: readonly (AbortSignal | undefined)[]

@@ -306,7 +306,9 @@ export class Agent<Answer = string> implements AsyncDisposable {
     // As they are now, whenever the run begins.
     const asked = { ...options, ...(options.params && { params: { ...options.params } }) }
     return new RunStream<Answer>((queue, controller, inbox) => {
+      // What may throw comes before the turn is taken.
       const runId = this.#runtime.id()
+      const startedAt = this.#runtime.now()
       const entries = this.#registry.secrets()
       const secrets = new KnownSecrets(entries, this.#scrubbers.for(entries))
       const tell = (event: AgentEvent) => {
@@ -315,7 +317,6 @@ export class Agent<Answer = string> implements AsyncDisposable {
         this.#listeners.tell(event)
       }
       return this.#inTurn(conversation, controller, asked.signal, (turn) => {
-        const startedAt = this.#runtime.now()
         const { context, principal } = asked
         const order: RunOrder = {
           runId,

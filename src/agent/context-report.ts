@@ -21,11 +21,15 @@ export function contextReport(
   const { conversation } = run
   const { counts } = run.settings
   const { system = '', tools = [], messages } = request
-  const { sums, toolResults } = counts.measure(messages)
+  const { sums, systems, toolResults } = counts.measure(messages)
   const inPrompt = counts.text(instructions.sent) - counts.text(instructions.given)
   // Blocks are what stands in a request without a conversation.
   const inMessages = counts.messages(fitted.frame.messages)
-  const summary = summaryTokens(run, messages, fitted)
+  const summary = summaryTokens(
+    run,
+    systems.flatMap((at) => messages[at] ?? []),
+    fitted,
+  )
   const before = conversation.lastRequest
   conversation.lastRequest = request
   const firstDifference = before && differenceOf(before, request)
@@ -44,19 +48,17 @@ export function contextReport(
   }
 }
 
-/** Tokens of what stands for messages that are not sent. */
+/** Tokens of those system messages that stand for messages that are not sent. */
 function summaryTokens(
   { settings: { counts }, transcript: { compaction } }: Run,
-  messages: readonly Message[],
+  systems: readonly Message[],
   { frame, history }: Fitted,
 ): number {
-  const { systems } = counts.measure(messages)
   if (systems.length === 0) return 0
   const written = compaction && summaryOf(compaction)
   const said = counts.measure(history).systems.flatMap((at) => history[at] ?? [])
   const known = [...frame.messages, ...said.filter((message) => message !== written)]
   return systems
-    .flatMap((at) => messages[at] ?? [])
     .filter((message) => !known.some((other) => other.content === message.content))
     .reduce((tokens, message) => tokens + counts.message(message), 0)
 }

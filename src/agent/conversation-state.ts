@@ -20,6 +20,8 @@ export class ConversationState {
   #inDoubt = false
   /** The last visit to the store. They come one after another: before one is over, no other knows the version. */
   #visit: Promise<void> | undefined
+  /** The last reading of all there is, unless it failed. */
+  #loaded: Promise<void> | undefined
   /** A visit that has not begun yet, and will store whatever there is by then. */
   #saving: Promise<void> | undefined
   #runs = 0
@@ -76,14 +78,20 @@ export class ConversationState {
   /** Brings in what the store has beyond what is known here, as far as position `to`. Nothing to wait for without a store. */
   load(to?: number): Promise<void> | undefined {
     const store = this.#store
-    return store && this.#next(() => this.#read(store, to))
+    const loading = store && this.#next(() => this.#read(store, to))
+    if (!loading || to !== undefined) return loading
+    this.#loaded = loading
+    loading.catch(() => {
+      this.#loaded = undefined
+    })
+    return loading
   }
 
   /** Everything that happened, or the first `to` entries. What a run has read, only it says what the conversation goes on from. */
   async entries(to?: number): Promise<readonly Entry[]> {
     // What comes after them may be unreadable, and need not be known.
     const isKnown = to !== undefined && to <= this.#stored
-    if (!isKnown) await (this.isRunning && this.#visit ? this.#visit : this.load(to))
+    if (!isKnown) await ((this.isRunning && this.#loaded) || this.load(to))
     return this.#transcript.entries.slice(0, to)
   }
 

@@ -59,12 +59,15 @@ export async function performRun(order: RunOrder, settings: RunSettings): Promis
   stopTimer?.()
   stopBudget?.()
 
-  const result = resultOf(run, ended)
-  if (!run.isStarted) start(run)
-  run.emit(endEvent(result))
-  run.release()
-  turn.leave()
-  return result
+  try {
+    const result = resultOf(run, ended)
+    if (!run.isStarted) start(run)
+    run.emit(endEvent(result))
+    return result
+  } finally {
+    run.release()
+    turn.leave()
+  }
 }
 
 function start(run: Run): void {

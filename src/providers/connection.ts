@@ -92,7 +92,9 @@ export function refusing(fetch: typeof globalThis.fetch): typeof globalThis.fetc
     rest.signal = callSignal ?? rest.signal ?? null
     // Not followed: a redirect would take the conversation, and headers of ours, to a host that nobody named.
     rest.redirect = 'manual'
-    return fetch(input, rest).then((response) => (response.ok ? response : refuse(response, rest.signal)))
+    // Not every function that should give a promise does.
+    const responding = Promise.resolve(fetch(input, rest))
+    return responding.then((response) => (response.ok ? response : refuse(response, rest.signal)))
   }
 }
 

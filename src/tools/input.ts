@@ -95,14 +95,14 @@ function checkedInput(
   if (isTooDeep(parameters)) throw unfit(name, ['parameters: nested too deeply'])
   const clean = withoutHostileKeys(parameters)
   const isVisible = ([key]: [string, unknown]) => visible.names.has(key)
-  const defaults = Object.entries(config).filter((entry) => isVisible(entry) && entry[1] !== undefined)
-  const sent = Object.fromEntries(defaults)
+  // Its defaults first, what the model sent over them.
+  const sent = Object.entries(config).filter((entry) => isVisible(entry) && entry[1] !== undefined)
   const unknown = Object.keys(parameters).filter((key) => !Object.hasOwn(clean, key))
   const rejected: string[] = []
   for (const key of Object.keys(clean)) {
-    if (visible.names.has(key)) sent[key] = clean[key]
+    if (visible.names.has(key)) sent.push([key, clean[key]])
     else if (hidden.has(key)) rejected.push(key)
-    else if (visible.isOpen) sent[key] = clean[key]
+    else if (visible.isOpen) sent.push([key, clean[key]])
     else unknown.push(key)
   }
   tellDropped(name, rejected, unknown, scope)
@@ -112,7 +112,7 @@ function checkedInput(
     const fixed = Object.entries(config).filter((entry) => !isVisible(entry))
     return { input: withFixed(checked.value, fixed), config: Object.freeze({ ...config }) }
   }
-  const validated = schemas.parameters.validate(sent, scope.secrets.scrubber)
+  const validated = schemas.parameters.validate(Object.fromEntries(sent), scope.secrets.scrubber)
   return validated instanceof Promise ? validated.then(read) : read(validated)
 }
 

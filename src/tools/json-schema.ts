@@ -43,11 +43,11 @@ export function withoutHostileKeys(value: JsonObject): JsonObject {
     if (Array.isArray(part)) return part.map(clean)
     return isJsonObject(part) && isPlainObject(part) ? withoutHostileKeys(part) : part
   }
-  const cleaned: Record<string, JsonValue> = {}
+  const cleaned: [string, JsonValue][] = []
   for (const [key, member] of Object.entries(value)) {
-    if (!hostileKeys.has(key) && member !== undefined) cleaned[key] = clean(member)
+    if (!hostileKeys.has(key) && member !== undefined) cleaned.push([key, clean(member)])
   }
-  return cleaned
+  return Object.fromEntries(cleaned)
 }
 
 /** Deeper than any honest parameters, and than every recursion over them may go. */

@@ -15,6 +15,8 @@ afterEach(() => {
   vi.resetModules()
 })
 
+const user = (content: string) => ({ type: 'message' as const, message: { role: 'user' as const, content } })
+
 const compactor: Compactor = { compact: async function* () {} }
 
 async function agentWith(
@@ -219,16 +221,38 @@ describe('a run that waits for the engine', () => {
     expect(await result).toMatchObject({ status: 'done', answer: 'Hi.' })
   })
 
-  test('leaves its conversation what it is in the store: it can be read and forked', async () => {
+  /** Three messages in the store, and a run that waits to go on from them. */
+  async function waiting() {
     hang()
     const store = new MemoryStore()
-    await store.append('a', 0, [{ type: 'message', message: { role: 'user', content: 'Known.' } }])
+    const said = ['1', '2', '3'].map((content) => user(content))
+    await store.append('a', 0, said)
     const agent = await agentWith(['Hi.'], { store })
-    const stream = agent.runStream('Hello', { conversation: 'a' })
-    void stream.result
-    await vi.waitFor(() => expect(agent.status).toBe('running'))
-    expect(await agent.conversation('a').entries()).toHaveLength(1)
-    expect((await agent.conversation('a').fork()).history).toHaveLength(1)
-    stream.abort()
+    const conversation = agent.conversation('a')
+    const run = async () => {
+      void conversation.runStream('Hello').result
+      await vi.waitFor(() => expect(agent.status).toBe('running'))
+    }
+    return { agent, store, conversation, run }
+  }
+
+  test('leaves its conversation what it is in the store: it can be read and forked', async () => {
+    const { agent, conversation, run } = await waiting()
+    expect((await conversation.fork(1)).history).toHaveLength(1)
+    await run()
+    const forks = await Promise.all([conversation.fork(2), conversation.fork()])
+    expect(forks.map(({ history }) => history.length)).toEqual([2, 3])
+    expect(await conversation.entries()).toHaveLength(3)
+    await agent.close()
+  })
+
+  test('leaves it to be read anew where it could not be read before', async () => {
+    const { agent, store, conversation, run } = await waiting()
+    const read = vi.spyOn(store, 'read').mockRejectedValueOnce(new Error('down'))
+    await expect(conversation.entries()).rejects.toThrow('down')
+    await run()
+    expect(await conversation.entries()).toHaveLength(3)
+    expect(read).toHaveBeenCalledTimes(2)
+    await agent.close()
   })
 })

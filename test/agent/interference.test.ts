@@ -193,6 +193,23 @@ describe('two runs at once', () => {
     expect(await next).toBe('Two.')
   })
 
+  it.each([1, 2, 3, 4, 5, 6, 7])(
+    'are not held up by one whose clock throws, the %sth time it is asked',
+    async (failing) => {
+      let asked = 0
+      const now = () => {
+        if (++asked === failing) throw new Error('no time')
+        return asked
+      }
+      const client = new ScriptedClient(() => 'Done.')
+      const agent = new Agent({ client, runtime: { now } })
+      await agent.run('First?').catch(() => {})
+      expect(asked).toBeGreaterThanOrEqual(failing)
+      expect(await agent.run('Second?')).toBe('Done.')
+      expect(agent.status).toBe('idle')
+    },
+  )
+
   it('let one that was stopped while it waited go, and the next has its turn', async () => {
     const agent = new Agent({ client: new ScriptedClient(['One.', 'Three.']) })
     const first = agent.run('First?')

@@ -255,3 +255,16 @@ test('what a store throws holds no secrets, whoever asked it', async () => {
     expect(inspect(settled, { depth: 9 })).not.toContain(key)
   }
 })
+
+test('what it says so far can be read while the store is asked to append, also by the store', async () => {
+  const store = new MemoryStore()
+  const one = agent(store, ['Hello.'])
+  const append = store.append.bind(store)
+  const seen: number[] = []
+  store.append = async (...visit) => {
+    seen.push((await one.conversation('c').entries()).length)
+    return append(...visit)
+  }
+  expect(await one.run('Hello?', { conversation: 'c' })).toBe('Hello.')
+  expect(seen).toEqual([1, 2, 3])
+})

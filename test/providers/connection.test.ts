@@ -60,6 +60,13 @@ test('a fetch that refuses throws what an error status says, and follows no redi
   expect(asked.map((init) => init?.redirect)).toEqual(['manual', 'manual'])
 })
 
+test('a fetch that gives its response at once is one all the same', async () => {
+  const fetch = refusing((() => Response.json({})) as never)
+  expect((await fetch('http://localhost/')).ok).toBe(true)
+  const refused = refusing((() => Response.json({}, { status: 429 })) as never)
+  await expect(refused('http://localhost/')).rejects.toMatchObject({ status: 429 })
+})
+
 test('a blank environment variable is none', () => {
   vi.stubEnv('SOME_KEY', '  ')
   expect(fromEnvironment('SOME_KEY')).toBe(undefined)
