@@ -82,7 +82,7 @@ export class ConversationState {
     if (!loading || to !== undefined) return loading
     this.#loaded = loading
     loading.catch(() => {
-      this.#loaded = undefined
+      if (this.#loaded === loading) this.#loaded = undefined
     })
     return loading
   }

@@ -83,7 +83,7 @@ export class ReplyDisplay {
   }
 
   #shownOn(channel: Channel): Shown {
-    // Most replies that are asked for whole are not shown before they are.
+    // Made with the first text: a run that waits for a reply holds none.
     this.#shown ??= new Map()
     let shown = this.#shown.get(channel)
     if (!shown) {
