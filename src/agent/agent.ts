@@ -1,4 +1,4 @@
-import { follow, untilAborted } from '../abort.ts'
+import { follow } from '../abort.ts'
 import type { LLMClient, LLMRequest } from '../client/client.ts'
 import { AgentClosedError, ConfigurationError } from '../errors.ts'
 import type { AgentEvent, CompactionReport, RunResult } from '../events.ts'
@@ -26,9 +26,8 @@ import { clientOf } from './client-of.ts'
 import { type Conversation, ConversationHandle, type Surroundings } from './conversation.ts'
 import { ConversationState, type Turn } from './conversation-state.ts'
 import { Conversations } from './conversations.ts'
-import type { Engine } from './engine.ts'
+import { LateEngine } from './late-engine.ts'
 import { Listeners } from './listeners.ts'
-import { notBegun } from './not-begun.ts'
 import {
   type AgentOptions,
   agentChecks,
@@ -58,17 +57,13 @@ export class Agent<Answer = string> implements AsyncDisposable {
   readonly #client: LLMClient
   readonly #runtime: Runtime
   readonly #registry = new ToolRegistry()
+  readonly #engine: LateEngine
   readonly #conversations: Conversations
   readonly #surroundings: Surroundings<Answer>
   readonly #listeners: Listeners
   readonly #scrubbers = new ScrubberCache()
   readonly #running = new Set<Promise<unknown>>()
   readonly #closing = new AbortController()
-  /** Once the first run has loaded it. */
-  #engine: Engine | undefined
-  #loading: Promise<Engine> | undefined
-  /** Runs that wait for it. */
-  #waiting = 0
   #closed: Promise<void> | undefined
   #usage: Usage = noUsage
   #lastRequest: LLMRequest | undefined
@@ -82,6 +77,16 @@ export class Agent<Answer = string> implements AsyncDisposable {
     this.#client = clientOf(options)
     const runtime = createRuntime(options.runtime)
     this.#runtime = runtime
+    this.#engine = new LateEngine(this.#options, {
+      agentName: this.name,
+      client: this.#client,
+      registry: this.#registry,
+      runtime,
+      instructions: (context) => this.buildInstructions(context),
+      onRequest: (request) => {
+        this.#lastRequest = request
+      },
+    })
     this.#conversations = new Conversations(() => runtime.id(), options.store, options.conversationId)
     this.#surroundings = {
       all: this.#conversations,
@@ -333,7 +338,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
           tell,
         }
         // The answer is text, or what passed the schema that Answer was inferred from.
-        return this.#begin(order, asked) as Promise<RunResult<Answer>>
+        return this.#engine.run(order, asked) as Promise<RunResult<Answer>>
       })
     })
   }
@@ -355,45 +360,6 @@ export class Agent<Answer = string> implements AsyncDisposable {
     })
   }
 
-  #begin(order: RunOrder, options: PartOptions): Promise<RunResult<unknown>> {
-    // No run passes those that wait for the engine, also when it has just come.
-    if (this.#engine && this.#waiting === 0) return this.#engine.run(order, options)
-    this.#waiting++
-    return untilAborted(this.#loadEngine(), order.controller.signal).then(
-      (engine) => {
-        this.#waiting--
-        return engine.run(order, options)
-      },
-      (thrown) => {
-        this.#waiting--
-        return notBegun(order, thrown, this.#runtime.now())
-      },
-    )
-  }
-
-  #loadEngine(): Promise<Engine> {
-    this.#loading ??= this.#newEngine().catch((cause: unknown) => {
-      this.#loading = undefined
-      throw cause
-    })
-    return this.#loading
-  }
-
-  async #newEngine(): Promise<Engine> {
-    const { Engine } = await import('./engine.ts')
-    this.#engine = new Engine(this.#options, {
-      agentName: this.name,
-      client: this.#client,
-      registry: this.#registry,
-      runtime: this.#runtime,
-      instructions: (context) => this.buildInstructions(context),
-      onRequest: (request) => {
-        this.#lastRequest = request
-      },
-    })
-    return this.#engine
-  }
-
   async #compact(
     conversation: ConversationState,
     signal: AbortSignal | undefined,
@@ -408,7 +374,7 @@ export class Agent<Answer = string> implements AsyncDisposable {
     const controller = new AbortController()
     return this.#inTurn(conversation, controller, signal, async (turn) => {
       try {
-        const engine = await untilAborted(this.#loadEngine(), controller.signal)
+        const engine = await this.#engine.loaded(controller.signal)
         return await engine.compact(compactor, {
           conversation,
           turn,

@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Agent } from '../../src/agent/agent.ts'
 import type { AgentOptions } from '../../src/agent/options.ts'
-import type { AgentEvent } from '../../src/events.ts'
 import type { Compactor } from '../../src/memory/memory.ts'
 import { checkEvents, ScriptedClient } from '../../src/testing/index.ts'
 import { MemoryStore } from '../../src/transcript/store.ts'
+import { eventsOf } from '../seeds/events-of.ts'
 
 const engine = '../../src/agent/engine.ts'
 const compaction = '../../src/agent/compact-conversation.ts'
@@ -14,8 +14,6 @@ afterEach(() => {
   vi.doUnmock(compaction)
   vi.resetModules()
 })
-
-const user = (content: string) => ({ type: 'message' as const, message: { role: 'user' as const, content } })
 
 const compactor: Compactor = { compact: async function* () {} }
 
@@ -30,12 +28,6 @@ async function agentWith(
 
 /** An engine of which the file never arrives. */
 const hang = () => vi.doMock(engine, () => new Promise(() => {}))
-
-async function eventsOf(stream: AsyncIterable<AgentEvent>): Promise<AgentEvent[]> {
-  const events: AgentEvent[] = []
-  for await (const event of stream) events.push(event)
-  return events
-}
 
 describe('the engine, loaded with the first run', () => {
   test('fails a run for which it is not there, as any run fails, and does the next', async () => {
@@ -225,8 +217,8 @@ describe('a run that waits for the engine', () => {
   async function waiting() {
     hang()
     const store = new MemoryStore()
-    const said = ['1', '2', '3'].map((content) => user(content))
-    await store.append('a', 0, said)
+    const message = { role: 'user', content: 'Known.' } as const
+    await store.append('a', 0, Array(3).fill({ type: 'message', message }))
     const agent = await agentWith(['Hi.'], { store })
     const conversation = agent.conversation('a')
     const run = async () => {
